@@ -1,0 +1,32 @@
+//! The vocabulary and the rules of Erasure Fleet: ids, identifiers that redact themselves, requests, plans, slices,
+//! outcomes, faults, states and their legal transitions, the retry policy as data, and the messages on the wire.
+//!
+//! Nothing here does I/O, is async, or reads a clock; time is always passed in as [`Millis`].
+
+mod fault;
+mod ids;
+mod mask;
+mod operation;
+mod outcome;
+mod plan;
+mod progress;
+mod retry;
+mod sealed;
+mod state;
+mod subject;
+mod time;
+mod work;
+
+pub use fault::{Blame, Fault, FaultClass, FaultCode};
+pub use ids::{EvidenceKey, IdError, LedgerId, RequestId, RequestKey, SubsystemName, TenantId};
+pub use mask::{Mask, SLICE_SUBJECTS_MAX};
+pub use operation::{Lane, Operation, Options, Phase};
+pub use outcome::{Done, Finding, Findings, Ground, Outcome, Reference};
+pub use plan::{Plan, PlanEntry};
+pub use progress::{Counts, EntryProgress, Header, Progress};
+pub use retry::{Disposition, RetryPolicy, Rung, dispose};
+pub use sealed::{KeyId, Sealed, WrappedKey};
+pub use state::RequestState;
+pub use subject::{Identifier, IdentifierKind, Record, Resolution, Slice, Subject};
+pub use time::Millis;
+pub use work::{Attempt, Item, OutcomeMessage, Task, TaskOutcome, WIRE_VERSION, WorkMessage};

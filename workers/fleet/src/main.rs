@@ -1,0 +1,2 @@
+//! The `erasure` binary.
+fn main() {}
