@@ -1,6 +1,8 @@
 //! How far a request is: what the ledger projects, the tracker keeps, and support reads.
 
-use crate::{Lane, LedgerId, Millis, Operation, Plan, RequestId, RequestKey, RequestState, TaskOutcome, TenantId, WrappedKey};
+use crate::{
+    Lane, LedgerId, Millis, Operation, Options, Plan, RequestId, RequestKey, RequestState, TaskOutcome, TenantId, WrappedKey,
+};
 use serde::{Deserialize, Serialize};
 
 /// All that the tracker knows of a request before any work is done. Written only from the ledger. Holds no identifier of a person.
@@ -16,6 +18,9 @@ pub struct Header {
     pub tenant: TenantId,
     /// What was asked.
     pub operation: Operation,
+    /// What was asked beyond the operation.
+    #[serde(default)]
+    pub options: Options,
     /// The lane it travels in.
     pub lane: Lane,
     /// What must be passed.
