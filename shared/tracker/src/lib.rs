@@ -1,1 +1,20 @@
-//! stub
+//! The tracker: a projection in Redis of how far each request is. The ledger writes its headers, workers claim and mark
+//! slices, support reads progress. It may be wiped at any moment and rebuilt from the ledger.
+//!
+//! Three rules hold in every script: nothing subtracts evidence, nothing is counted towards completion, and what is
+//! missing never reads as done.
+
+mod calls;
+mod config;
+mod error;
+mod info;
+mod tracker;
+
+pub use calls::{
+    Claim, Claimed, Evidence, EvidenceBits, Finished, Init, Mark, Marked, Notice, Outstanding, OutstandingSlices, PersonTask,
+    TaskState, VerifiedAt,
+};
+pub use config::{Config, ConfigError};
+pub use error::Error;
+pub use info::Warning;
+pub use tracker::Tracker;
