@@ -1,1 +1,20 @@
-//! stub
+//! The subsystem of the subprocessors: vendors that hold data of our people, told over HTTP and followed until each has
+//! *confirmed* the erasure. It speaks `OpenDSR` 2.0 and its predecessor 1.0 (<https://github.com/opengdpr/OpenDSR>).
+//!
+//! One task is one person at *all* vendors of the subsystem; it is erased only when every vendor said `completed`. Acceptance is
+//! pending, never done. What a vendor accepted travels as a [`Reference`](erasure_protocol::Reference); no delivery is held
+//! while a vendor works.
+
+mod call;
+mod client;
+mod config;
+mod gate;
+mod reference;
+mod reply;
+mod secret;
+mod subsystem;
+mod wait;
+
+pub use config::{Config, ConfigError, Format, Mapping, OnUnidentified, Regulation, Vendor, Version};
+pub use secret::{Auth, Secret, SecretError};
+pub use subsystem::Subprocessors;

@@ -1,0 +1,366 @@
+//! The vendors as the configuration names them.
+
+use crate::secret::{Auth, SecretError};
+use erasure_protocol::IdentifierKind;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The vendors of one subsystem.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// A person is erased here only when every one of them has confirmed.
+    #[serde(default)]
+    pub vendors: Vec<Vendor>,
+}
+
+/// One vendor that speaks `OpenDSR`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vendor {
+    /// Its name in reports, answers and ids: `a-z 0-9 _ -`, at most 40 characters. Renaming one submits open work again.
+    pub name: String,
+    /// Everything before `/requests`, with the version, for example `https://opendsr.mailer.example/v2`.
+    pub base_url: String,
+    /// Which `OpenDSR` it speaks.
+    #[serde(default)]
+    pub version: Version,
+    /// How we prove who we are; a vendor in our own network may need nothing.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+    /// Which of our identifiers it is told, and as what.
+    pub identities: Vec<Mapping>,
+    /// Under which law we ask. Sent by version 2.0 only.
+    #[serde(default)]
+    pub regulation: Regulation,
+    /// When set, every answer must carry this domain in its processor-domain header.
+    #[serde(default)]
+    pub processor_domain: Option<String>,
+    /// How long to wait between two questions after one request, in milliseconds. One hour unless told.
+    #[serde(default = "hour_ms")]
+    pub poll_every_ms: u64,
+    /// How long one call may take, in milliseconds. Ten seconds unless told.
+    #[serde(default = "call_ms")]
+    pub timeout_ms: u64,
+    /// How many calls may be under way at once. Four unless told.
+    #[serde(default = "calls")]
+    pub calls_at_once: usize,
+    /// How many calls may start in a second; unlimited unless told.
+    #[serde(default)]
+    pub calls_per_second: Option<u32>,
+    /// After how long of nothing but errors accepted work is parked and needs attention, in milliseconds. Three days unless told.
+    #[serde(default = "days_ms")]
+    pub give_up_after_ms: u64,
+    /// What a person means of whom we hold no identifier that this vendor knows.
+    #[serde(default)]
+    pub on_unidentified: OnUnidentified,
+}
+
+/// A dialect: routes, field names and the prefix of headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Version {
+    /// `/requests`, `X-OpenDSR-…`, with `regulation`.
+    #[default]
+    #[serde(rename = "2.0")]
+    V2,
+    /// `/opengdpr_requests`, `X-OpenGDPR-…`.
+    #[serde(rename = "1.0")]
+    V1,
+}
+
+impl Version {
+    /// The version as it stands in requests.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::V2 => "2.0",
+            Self::V1 => "1.0",
+        }
+    }
+
+    /// The route of requests.
+    pub(crate) fn route(self) -> &'static str {
+        match self {
+            Self::V2 => "requests",
+            Self::V1 => "opengdpr_requests",
+        }
+    }
+
+    /// The header with the domain of whoever answered.
+    pub(crate) fn domain_header(self) -> &'static str {
+        match self {
+            Self::V2 => "x-opendsr-processor-domain",
+            Self::V1 => "x-opengdpr-processor-domain",
+        }
+    }
+}
+
+/// The laws that `OpenDSR` 2.0 knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Regulation {
+    /// The European one.
+    #[default]
+    Gdpr,
+    /// The Californian one.
+    Ccpa,
+}
+
+impl Regulation {
+    /// The word on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gdpr => "gdpr",
+            Self::Ccpa => "ccpa",
+        }
+    }
+}
+
+/// What to say of a person whom we cannot name to a vendor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnidentified {
+    /// The vendor never got such a person from us: nothing is held.
+    #[default]
+    NothingHeld,
+    /// It may hold the person under something we do not know: somebody must look.
+    Attention,
+}
+
+/// One of our identifiers in a vendor's words.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Our kind, as the data map declares it, for example `user_id`.
+    pub kind: IdentifierKind,
+    /// The vendor's `identity_type`, for example `controller_customer_id` or `email`.
+    pub identity_type: String,
+    /// The form in which the value is sent.
+    #[serde(default)]
+    pub identity_format: Format,
+}
+
+/// The form of a value on its way to a vendor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// As it is.
+    #[default]
+    Raw,
+}
+
+impl Format {
+    /// The word on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// What is wrong with the settings of a vendor.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nobody to tell: an empty list would call everybody "nothing held".
+    #[error("subprocessors needs at least one vendor; without any, leave the subsystem out")]
+    NoVendors,
+    /// A setting of one vendor.
+    #[error("vendor {vendor}: {rule}")]
+    Vendor {
+        /// Which vendor.
+        vendor: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// Its secret.
+    #[error("vendor {vendor}: its credentials")]
+    Secret {
+        /// Which vendor.
+        vendor: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// The system gives us no HTTP client.
+    #[error("vendor {vendor}: starting its HTTP client: {why}")]
+    Client {
+        /// Which vendor.
+        vendor: String,
+        /// In the words of the HTTP library.
+        why: String,
+    },
+}
+
+impl Config {
+    /// What is wrong with the settings, if anything.
+    ///
+    /// # Errors
+    /// With the first rule that is broken.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.vendors.is_empty() {
+            return Err(ConfigError::NoVendors);
+        }
+        let mut names = BTreeSet::new();
+        self.vendors.iter().try_for_each(|vendor| {
+            vendor.check()?;
+            let rule = "two vendors have this name";
+            names.insert(&vendor.name).then_some(()).ok_or_else(|| vendor.breaks(rule))
+        })
+    }
+}
+
+impl Vendor {
+    fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (is_word(&self.name), "name must be 1 to 40 characters of a-z 0-9 _ -"),
+            (
+                !self.identities.is_empty(),
+                "identities must map at least one of our identifiers",
+            ),
+            (
+                self.identities.iter().all(|map| is_word(&map.identity_type)),
+                "identity_type must be 1 to 40 characters of a-z 0-9 _ -",
+            ),
+            (self.poll_every_ms > 0, "poll_every_ms must be above zero"),
+            (self.timeout_ms > 0, "timeout_ms must be above zero"),
+            (self.calls_at_once > 0, "calls_at_once must be above zero"),
+            (self.calls_per_second != Some(0), "calls_per_second must be above zero"),
+            (self.give_up_after_ms > 0, "give_up_after_ms must be above zero"),
+        ];
+        if let Some((_, rule)) = rules.into_iter().find(|(holds, _)| !holds) {
+            return Err(self.breaks(rule));
+        }
+        check_url(&self.base_url).map_err(|rule| self.breaks(rule))?;
+        let secret = self.auth.as_ref().map_or(Ok(()), Auth::check);
+        secret.map_err(|source| ConfigError::Secret {
+            vendor: self.name.clone(),
+            source,
+        })
+    }
+
+    fn breaks(&self, rule: &'static str) -> ConfigError {
+        ConfigError::Vendor {
+            vendor: self.name.clone(),
+            rule,
+        }
+    }
+
+    /// The base URL without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        self.base_url.trim_end_matches('/')
+    }
+
+    /// How long to wait between two questions.
+    pub(crate) fn poll_every(&self) -> Duration {
+        Duration::from_millis(self.poll_every_ms)
+    }
+
+    /// Everything that decides what this vendor is told, and which vendor it is: what its evidence is bound to.
+    pub(crate) fn identity(&self) -> Vec<Vec<u8>> {
+        let head = [self.name.as_str(), self.base(), self.version.as_str()];
+        let maps = self
+            .identities
+            .iter()
+            .flat_map(|map| [map.kind.as_str(), map.identity_type.as_str(), map.identity_format.as_str()]);
+        head.into_iter().chain(maps).map(|part| part.as_bytes().to_vec()).collect()
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    (1..=40).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// Plain HTTP is for this machine only: everything else would show personal data to the network.
+fn check_url(text: &str) -> Result<(), &'static str> {
+    let url: reqwest::Url = text.parse().map_err(|_| "base_url must be a URL")?;
+    let host = url.host_str().ok_or("base_url must name a host")?.trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        return Err("base_url must be https (http is for this machine only)");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("base_url must hold no credentials; use auth");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("base_url must have no query and no fragment");
+    }
+    Ok(())
+}
+
+fn hour_ms() -> u64 {
+    3_600_000
+}
+
+fn call_ms() -> u64 {
+    10_000
+}
+
+fn calls() -> usize {
+    4
+}
+
+fn days_ms() -> u64 {
+    3 * 24 * 3_600_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn vendor(base_url: &str) -> Value {
+        json!({ "name": "mailer", "base_url": base_url, "identities": [{ "kind": "email", "identity_type": "email" }] })
+    }
+
+    fn check(vendors: Value) -> Result<(), String> {
+        let config: Config = serde_json::from_value(json!({ "vendors": vendors })).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn plain_http_leaves_this_machine_never() {
+        for good in [
+            "https://a.example/v2",
+            "http://127.0.0.1:9/v2",
+            "http://localhost/v2/",
+            "http://[::1]:9/v2",
+        ] {
+            assert_eq!(check(json!([vendor(good)])), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://a.example/v2",
+            "http://10.0.0.1/v2",
+            "ftp://127.0.0.1/",
+            "mailer",
+            "https://key:secret@a.example/v2",
+            "https://a.example/v2?key=secret",
+            "http://localhost.evil.example/v2",
+        ] {
+            let refusal = check(json!([vendor(bad)])).unwrap_err();
+            assert!(
+                refusal.contains("base_url") && !refusal.contains("secret"),
+                "{bad}: {refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_that_would_tell_nobody_are_refused() {
+        assert!(check(json!([])).unwrap_err().contains("at least one vendor"));
+        let mut nobody = vendor("https://a.example/v2");
+        nobody["identities"] = json!([]);
+        assert!(check(json!([nobody])).unwrap_err().contains("identities"));
+        let twice = vendor("https://a.example/v2");
+        assert!(check(json!([twice, twice])).unwrap_err().contains("two vendors"));
+        let mut hashed = vendor("https://a.example/v2");
+        hashed["identities"][0]["identity_format"] = json!("sha256");
+        assert!(check(json!([hashed])).unwrap_err().contains("raw"));
+        let mut typo = vendor("https://a.example/v2");
+        typo["pol_every_ms"] = json!(1);
+        assert!(check(json!([typo])).unwrap_err().contains("pol_every_ms"));
+        let mut never = vendor("https://a.example/v2");
+        never["calls_per_second"] = json!(0);
+        assert!(check(json!([never])).unwrap_err().contains("calls_per_second"));
+    }
+}
