@@ -3,7 +3,9 @@
 //!
 //! Nothing here does I/O, is async, or reads a clock; time is always passed in as [`Millis`].
 
+mod command;
 mod fault;
+mod hash;
 mod ids;
 mod mask;
 mod operation;
@@ -17,7 +19,9 @@ mod subject;
 mod time;
 mod work;
 
+pub use command::{SEALED_CONTENT_TYPE, SEALED_VERSION, SealedBody, SealedEnvelope};
 pub use fault::{Blame, Fault, FaultClass, FaultCode};
+pub use hash::{Fingerprint, SubjectHash};
 pub use ids::{EvidenceKey, IdError, LedgerId, RequestId, RequestKey, SubsystemName, TenantId};
 pub use mask::{Mask, SLICE_SUBJECTS_MAX};
 pub use operation::{Lane, Operation, Options, Phase};
