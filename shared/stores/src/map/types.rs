@@ -109,7 +109,7 @@ pub enum Reach {
     Through(Through),
 }
 
-/// Columns that match together. Never empty; each kind at most once.
+/// Columns that match together. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alternative {
     /// Each column with the kind of identifier that it is compared with, ordered by column.
