@@ -1,1 +1,4 @@
-//! it
+//! The integration tests. Names with a meaning to `.config/nextest.toml`: `drill` kills, wipes and cuts private
+//! servers, `soak` runs for as long as asked, `layout` only reads files.
+
+mod layout;
