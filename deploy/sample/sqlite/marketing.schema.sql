@@ -1,0 +1,19 @@
+-- The sample company's marketing database: segments, who is in them, and how many.
+-- Times are UTC texts as datetime() writes them.
+
+create table segments (
+  id           text primary key,
+  tenant_id    text not null,
+  name         text not null,
+  member_count integer not null
+);
+
+create table memberships (
+  segment_id text not null references segments (id),
+  tenant_id  text not null,
+  user_id    text not null,
+  hidden_at  text,
+  added_at   text not null,
+  primary key (segment_id, user_id)
+);
+create index memberships_by_user on memberships (tenant_id, user_id);
