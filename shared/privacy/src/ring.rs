@@ -36,8 +36,16 @@ impl KeyRing {
             if !ids.insert(entry.id.clone()) {
                 return Err(Error::Duplicate { key: entry.id });
             }
+            let secret = entry.secret()?;
+            if secret.is_some() && keys.iter().any(|key: &Key| key.secret == secret) {
+                return Err(Error::Weak {
+                    key: entry.id,
+                    purpose: entry.purpose,
+                    why: "it has the same material as another key",
+                });
+            }
             keys.push(Key {
-                secret: entry.secret()?,
+                secret,
                 info: entry.info(),
             });
         }
@@ -104,11 +112,18 @@ impl KeyRing {
         self.hasher(tenant).subject(identifiers)
     }
 
-    /// The fingerprints of a command's content under every live key, the current one first. Store the first; compare what is
-    /// stored with the one of the same key.
+    /// The fingerprint of a command's content.
+    ///
+    /// It is made with the oldest live look-up key, so that a rotation does not turn a repeated command into a conflict.
     #[must_use]
-    pub fn fingerprints(&self, tenant: &TenantId, content: &[u8]) -> Vec<Fingerprint> {
-        self.hasher(tenant).fingerprints(content)
+    pub fn fingerprint(&self, tenant: &TenantId, content: &[u8]) -> Fingerprint {
+        let oldest = self
+            .keys
+            .iter()
+            .filter(|key| key.info.purpose == Purpose::Lookup)
+            .find_map(|key| key.secret.as_ref().map(|secret| (&key.info.id, secret)));
+        let (key, secret) = oldest.unwrap_or_else(|| self.current(Purpose::Lookup));
+        TenantHasher::new(tenant, std::iter::once((key, secret))).fingerprint(content)
     }
 
     /// Seals for the place under the current key of the purpose.
@@ -152,4 +167,225 @@ fn wrap_aad(key: &KeyId) -> Vec<u8> {
 
 fn key_aad(place: &str, key: &KeyId) -> Vec<u8> {
     format!("erasure/{place}/{key}").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{generate, retire, rotate};
+    use erasure_protocol::Millis;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+
+    struct File {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+    }
+
+    fn now() -> Millis {
+        Millis::from_rfc3339("2026-11-22T03:00:00Z").unwrap()
+    }
+
+    fn absent() -> File {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        File { _folder: folder, path }
+    }
+
+    fn fresh() -> File {
+        let file = absent();
+        generate(&file.path, now()).unwrap();
+        file
+    }
+
+    fn edit(file: &File, change: impl FnOnce(&mut serde_json::Value)) {
+        let mut ring = serde_json::from_slice(&fs::read(&file.path).unwrap()).unwrap();
+        change(&mut ring);
+        fs::write(&file.path, serde_json::to_vec(&ring).unwrap()).unwrap();
+    }
+
+    fn refusal(file: &File) -> String {
+        KeyRing::load(&file.path).unwrap_err().to_string()
+    }
+
+    fn seal_key(file: &File) -> KeyId {
+        KeyRing::load(&file.path).unwrap().current(Purpose::Seal).0.clone()
+    }
+
+    #[test]
+    fn a_new_ring_is_private_and_has_one_key_of_each_purpose() {
+        let file = fresh();
+        assert_eq!(fs::metadata(&file.path).unwrap().permissions().mode() & 0o777, 0o600);
+        let list = KeyRing::load(&file.path).unwrap().list();
+        assert_eq!(list.iter().map(|key| key.purpose).collect::<Vec<_>>(), Purpose::ALL);
+        assert!(
+            list.iter()
+                .all(|key| key.id.0.starts_with("2026-11-") && key.state == KeyState::Current)
+        );
+    }
+
+    #[test]
+    fn a_ring_is_never_overwritten() {
+        let file = fresh();
+        let before = fs::read(&file.path).unwrap();
+        assert!(matches!(generate(&file.path, now()), Err(Error::Exists { .. })));
+        assert_eq!(fs::read(&file.path).unwrap(), before);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_ring_is_said_with_what_to_do() {
+        assert!(refusal(&absent()).contains("`erasure key generate`"));
+
+        let file = fresh();
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(refusal(&file).contains("`chmod 600"));
+
+        let file = fresh();
+        edit(&file, |ring| {
+            ring["keys"][0]["material"] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into()
+        });
+        assert!(refusal(&file).contains("is weak: all its bytes are equal"));
+
+        let file = fresh();
+        edit(&file, |ring| ring["keys"][0]["material"] = "c2hvcnQ".into());
+        assert!(refusal(&file).contains("not 32 bytes"));
+
+        let file = fresh();
+        edit(&file, |ring| ring["keys"][1]["id"] = ring["keys"][0]["id"].clone());
+        assert!(refusal(&file).contains("two keys have the id"));
+
+        let file = fresh();
+        edit(&file, |ring| {
+            ring["keys"][1]["material"] = ring["keys"][0]["material"].clone()
+        });
+        assert!(refusal(&file).contains("same material"));
+
+        let file = fresh();
+        edit(&file, |ring| ring["keys"][1]["state"] = "old".into());
+        assert!(refusal(&file).contains("`erasure key rotate --purpose lookup`"));
+
+        let file = fresh();
+        fs::write(&file.path, "{\"format\": 1, \"keys\": [{\"id\": \"hush-hush\"}]}").unwrap();
+        let refusal = refusal(&file);
+        assert!(
+            refusal.contains("is not a key ring") && !refusal.contains("hush"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn rotation_seals_with_the_new_key_and_still_opens_with_the_old() {
+        let file = fresh();
+        let (key, wrapped) = KeyRing::load(&file.path).unwrap().new_data_key().unwrap();
+        let sealed = key.seal(b"here", b"content").unwrap();
+        let new = rotate(&file.path, Purpose::Seal, now()).unwrap();
+        let ring = KeyRing::load(&file.path).unwrap();
+        assert_eq!(ring.new_data_key().unwrap().1.key, new);
+        assert_eq!(ring.unwrap(&wrapped).unwrap().open(b"here", &sealed).unwrap(), b"content");
+        assert_eq!(fs::metadata(&file.path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_retired_key_opens_nothing_and_leaves_no_material() {
+        let file = fresh();
+        let old = seal_key(&file);
+        let (_, wrapped) = KeyRing::load(&file.path).unwrap().new_data_key().unwrap();
+        assert!(matches!(retire(&file.path, &old, 0), Err(Error::IsCurrent { .. })));
+        rotate(&file.path, Purpose::Seal, now()).unwrap();
+        assert!(matches!(
+            retire(&file.path, &old, 3),
+            Err(Error::Referenced { references: 3, .. })
+        ));
+        KeyRing::load(&file.path).unwrap().unwrap(&wrapped).unwrap();
+        retire(&file.path, &old, 0).unwrap();
+        retire(&file.path, &old, 0).unwrap();
+        let ring = KeyRing::load(&file.path).unwrap();
+        assert!(matches!(ring.unwrap(&wrapped), Err(Error::Retired { .. })));
+        let text: serde_json::Value = serde_json::from_slice(&fs::read(&file.path).unwrap()).unwrap();
+        assert_eq!(text["keys"][0]["state"], "retired");
+        assert!(text["keys"][0].get("material").is_none());
+        assert!(matches!(
+            retire(&file.path, &KeyId("nobody".to_owned()), 0),
+            Err(Error::UnknownKey { .. })
+        ));
+    }
+
+    #[test]
+    fn a_key_of_another_ring_is_unknown_and_not_poison() {
+        let (_, wrapped) = KeyRing::load(&fresh().path).unwrap().new_data_key().unwrap();
+        let refusal = KeyRing::load(&fresh().path).unwrap().unwrap(&wrapped).unwrap_err();
+        assert!(refusal.is_unknown_key());
+    }
+
+    #[test]
+    fn a_wrapped_key_cannot_be_passed_off_as_another_keys() {
+        let file = fresh();
+        let (_, mut wrapped) = KeyRing::load(&file.path).unwrap().new_data_key().unwrap();
+        wrapped.key = rotate(&file.path, Purpose::Seal, now()).unwrap();
+        assert!(matches!(
+            KeyRing::load(&file.path).unwrap().unwrap(&wrapped),
+            Err(Error::NotOpened)
+        ));
+    }
+
+    #[test]
+    fn hashes_are_found_under_old_keys_and_fingerprints_survive_a_rotation() {
+        let file = fresh();
+        let tenant = TenantId::new("acme").unwrap();
+        let email = IdentifierKind::new("email").unwrap();
+        let hashes = || {
+            KeyRing::load(&file.path)
+                .unwrap()
+                .hashes(&tenant, &[(&email, "a@example.org")])
+        };
+        let fingerprint = || KeyRing::load(&file.path).unwrap().fingerprint(&tenant, b"content");
+        let (before, print) = (hashes(), fingerprint());
+        let new = rotate(&file.path, Purpose::Lookup, now()).unwrap();
+        let after = hashes();
+        assert_eq!(after[0].key, new);
+        assert_eq!(after[1], before[0]);
+        assert_ne!(after[0].hash, before[0].hash);
+        assert_eq!(fingerprint(), print);
+    }
+
+    #[test]
+    fn envelopes_open_only_as_what_they_were_sealed_as() {
+        let ring = KeyRing::load(&fresh().path).unwrap();
+        let sealed = ring.seal_command(b"{\"planted\":1}").unwrap();
+        assert!(!String::from_utf8_lossy(&sealed).contains("planted"));
+        assert_eq!(ring.open_command(&sealed).unwrap(), b"{\"planted\":1}");
+        assert!(ring.open_parked(&sealed).is_err());
+        let parked = ring.seal_parked(b"\xff\x00").unwrap();
+        assert_eq!(ring.open_parked(&parked).unwrap(), b"\xff\x00");
+        assert!(matches!(ring.open_command(b"{}"), Err(Error::NotAnEnvelope)));
+        let newer = String::from_utf8(sealed).unwrap().replace("\"version\":1", "\"version\":2");
+        assert!(matches!(
+            ring.open_command(newer.as_bytes()),
+            Err(Error::NewerEnvelope { found: 2, .. })
+        ));
+    }
+
+    #[test]
+    fn two_rotations_at_once_lose_no_key() {
+        let file = fresh();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| rotate(&file.path, Purpose::Seal, now()).unwrap());
+            }
+        });
+        assert_eq!(KeyRing::load(&file.path).unwrap().list().len(), 3 + 8);
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_ring() {
+        let file = fresh();
+        let text: serde_json::Value = serde_json::from_slice(&fs::read(&file.path).unwrap()).unwrap();
+        let shown = format!(
+            "{:?} {:?}",
+            KeyRing::load(&file.path).unwrap(),
+            RingFile::read(&file.path).unwrap()
+        );
+        assert!(!shown.contains(text["keys"][0]["material"].as_str().unwrap()));
+    }
 }
