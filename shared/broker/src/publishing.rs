@@ -1,0 +1,255 @@
+//! The session behind a publisher: windows of messages, their confirmations, and what becomes of them when it breaks.
+
+use crate::{
+    Config, Error, Outgoing, PublishError,
+    pause::Pauses,
+    session::{self, LOOK_EVERY},
+};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::{AMQPValue, FieldTable},
+};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+const PERSISTENT: u8 = 2;
+/// Reply codes by which the broker speaks of the message, not of itself: too large, no permission, not found, not as agreed,
+/// frame error, not allowed.
+const CODES_OF_A_MESSAGE: [u16; 6] = [311, 403, 404, 406, 501, 530];
+
+/// One message on its way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) message: Outgoing,
+    /// Exchange and routing key.
+    pub(crate) target: (String, String),
+    pub(crate) reply: oneshot::Sender<Result<(), PublishError>>,
+    pub(crate) deadline: Instant,
+    /// Was in a window that the broker refused: is sent alone, so that the culprit is known and the others get through.
+    pub(crate) alone: bool,
+}
+
+/// What the session was asked for, and its ends of the wires.
+#[derive(Debug)]
+pub(crate) struct Publishing {
+    pub(crate) config: Config,
+    pub(crate) name: String,
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) connected: watch::Sender<bool>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A window that broke: nothing is known of any message in it.
+struct Broken {
+    error: Error,
+    window: Vec<Job>,
+}
+
+/// Keeps publishing until told to stop, or until nobody hands anything in.
+pub(crate) async fn run(mut publishing: Publishing) {
+    let name = format!("erasure publisher {}", publishing.name);
+    let mut pauses = Pauses::new(&publishing.config);
+    let mut backlog = VecDeque::new();
+    loop {
+        let opening = session::connect_for_ever(&publishing.config, &name, &mut pauses, &publishing.stop);
+        let Some(connection) = opening.await else { return };
+        let served = Box::pin(publishing.serve(&connection, &mut backlog, &mut pauses)).await;
+        publishing.connected.send_replace(false);
+        session::close(&publishing.config, &connection).await;
+        let Err(error) = served else { return };
+        backlog.retain(|job: &Job| !job.reply.is_closed());
+        if session::rest(&mut pauses, &publishing.stop, &name, &error).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Publishing {
+    /// One connection, any number of windows.
+    async fn serve(&mut self, connection: &Connection, backlog: &mut VecDeque<Job>, pauses: &mut Pauses) -> Result<(), Error> {
+        let mut channel = self.confirming(connection).await?;
+        pauses.reset();
+        self.connected.send_replace(true);
+        while self.gather(connection, &channel, backlog).await? {
+            let window = next_window(backlog, self.config.publish_window.max(1));
+            let Err(broken) = Box::pin(self.send(&channel, window)).await else {
+                continue;
+            };
+            let Broken { error, window } = broken;
+            let refused = error.code().filter(|code| CODES_OF_A_MESSAGE.contains(code));
+            put_back(backlog, window, refused);
+            if refused.is_none() || !connection.status().connected() {
+                return Err(error);
+            }
+            channel = self.confirming(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn confirming(&self, connection: &Connection) -> Result<Channel, Error> {
+        let channel = session::channel(&self.config, connection).await?;
+        let asking = channel.confirm_select(ConfirmSelectOptions::default());
+        session::within(self.config.response_timeout(), "asking for confirmations", asking).await?;
+        Ok(channel)
+    }
+
+    /// Waits until there is something to send; `false` when there will be nothing more.
+    async fn gather(&mut self, connection: &Connection, channel: &Channel, backlog: &mut VecDeque<Job>) -> Result<bool, Error> {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        while backlog.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
+                job = self.jobs.recv() => match job {
+                    Some(job) => backlog.push_back(job),
+                    None => return Ok(false),
+                },
+                _ = look.tick() => if !connection.status().connected() || !channel.status().connected() {
+                    let source = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "gone");
+                    return Err(Error::broker("the connection was lost", source.into()));
+                },
+            }
+        }
+        while backlog.len() < self.config.publish_window
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            backlog.push_back(job);
+        }
+        Ok(true)
+    }
+
+    /// Sends a window and awaits every confirmation in it. Returns come before the confirmation of *some* message of the window, not
+    /// always their own, so the verdicts wait for all.
+    async fn send(&self, channel: &Channel, window: Vec<Job>) -> Result<(), Broken> {
+        let Some(until) = window.iter().map(|job| job.deadline).max() else {
+            return Ok(());
+        };
+        let mut confirms = Vec::with_capacity(window.len());
+        let mut failure = None;
+        for job in &window {
+            match self.hand_over(channel, job).await {
+                Ok(confirm) => confirms.push(confirm),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut verdicts = Vec::with_capacity(confirms.len());
+        let mut returned = HashSet::new();
+        for confirm in confirms {
+            match timeout_at(until, confirm).await {
+                Ok(Ok(confirmation)) => {
+                    verdicts.push(matches!(confirmation, Confirmation::Ack(_)));
+                    returned.extend(
+                        confirmation
+                            .take_message()
+                            .and_then(|it| it.delivery.properties.message_id().clone())
+                            .map(String::from),
+                    );
+                }
+                Ok(Err(source)) => {
+                    let error = Error::broker("awaiting a confirmation", source);
+                    failure = Some(failure.filter(|it| it.code().is_some()).unwrap_or(error));
+                }
+                Err(_) => {
+                    failure.get_or_insert(Error::Timeout {
+                        doing: "awaiting confirmations".to_owned(),
+                        waited: self.config.confirm_timeout(),
+                    });
+                }
+            }
+        }
+        if let Some(error) = failure {
+            return Err(Broken { error, window });
+        }
+        for (job, acked) in window.into_iter().zip(verdicts) {
+            let result = verdict(&job, acked, &returned);
+            // Whoever asked may have given up meanwhile.
+            let _ = job.reply.send(result);
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, channel: &Channel, job: &Job) -> Result<PublisherConfirm, Error> {
+        let (exchange, key) = &job.target;
+        let options = BasicPublishOptions {
+            mandatory: job.message.to.must_arrive(),
+            immediate: false,
+        };
+        let sending = channel.basic_publish(
+            exchange.as_str().into(),
+            key.as_str().into(),
+            options,
+            &job.message.body,
+            properties(&job.message),
+        );
+        session::within(self.config.response_timeout(), format!("publishing to {exchange}"), sending).await
+    }
+}
+
+fn verdict(job: &Job, acked: bool, returned: &HashSet<String>) -> Result<(), PublishError> {
+    if returned.contains(&job.message.message_id) {
+        let (exchange, routing_key) = job.target.clone();
+        return Err(PublishError::Unroutable { exchange, routing_key });
+    }
+    if acked { Ok(()) } else { Err(PublishError::Rejected) }
+}
+
+/// The next messages to send together, without those whose sender has given up.
+fn next_window(backlog: &mut VecDeque<Job>, window_max: usize) -> Vec<Job> {
+    let mut window: Vec<Job> = Vec::new();
+    while window.len() < window_max
+        && let Some(job) = backlog.pop_front()
+    {
+        if job.reply.is_closed() {
+            continue;
+        }
+        if job.alone && !window.is_empty() {
+            backlog.push_front(job);
+            break;
+        }
+        let alone = job.alone;
+        window.push(job);
+        if alone {
+            break;
+        }
+    }
+    window
+}
+
+/// What broke goes back to the front, in order. When the broker spoke of a message and there was only one, that was it.
+fn put_back(backlog: &mut VecDeque<Job>, window: Vec<Job>, refused: Option<u16>) {
+    let culprit = refused.filter(|_| window.len() == 1);
+    for mut job in window.into_iter().rev() {
+        if let Some(code) = culprit {
+            // Whoever asked may have given up meanwhile.
+            let _ = job.reply.send(Err(PublishError::Refused { code }));
+            continue;
+        }
+        job.alone |= refused.is_some();
+        backlog.push_front(job);
+    }
+}
+
+fn properties(message: &Outgoing) -> BasicProperties {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let mut headers = FieldTable::default();
+    for (name, value) in &message.headers {
+        headers.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
+    }
+    BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(message.message_id.as_str().into())
+        .with_content_type(message.content_type.as_str().into())
+        .with_timestamp(now.as_secs())
+        .with_headers(headers)
+}
