@@ -1,8 +1,6 @@
 //! What goes into the tracker's operations and what comes out.
 
-use erasure_protocol::{
-    Done, EvidenceKey, Mask, Millis, Phase, RequestKey, SubsystemName, TaskOutcome, WrappedKey,
-};
+use erasure_protocol::{Done, EvidenceKey, Mask, Millis, Phase, RequestKey, SubsystemName, TaskOutcome, WrappedKey};
 
 /// A worker's question before it starts on a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -99,10 +99,26 @@ impl Config {
         let prefix = !self.key_prefix.is_empty() && self.key_prefix.len() <= 40 && self.key_prefix.bytes().all(plain);
         range(prefix, "tracker.key_prefix", "1 to 40 characters of A-Z a-z 0-9 . _ : -")?;
         range((1..=1024).contains(&self.partitions), "tracker.partitions", "1 to 1024")?;
-        range((1..=60_000).contains(&self.response_timeout_ms), "tracker.response_timeout_ms", "1 to 60000")?;
-        range((1..=60_000).contains(&self.connect_timeout_ms), "tracker.connect_timeout_ms", "1 to 60000")?;
-        range((1_000..=3_600_000).contains(&self.lease_ms), "tracker.lease_ms", "1000 to 3600000")?;
-        range((1..=3_650).contains(&self.final_ttl_days), "tracker.final_ttl_days", "1 to 3650")
+        range(
+            (1..=60_000).contains(&self.response_timeout_ms),
+            "tracker.response_timeout_ms",
+            "1 to 60000",
+        )?;
+        range(
+            (1..=60_000).contains(&self.connect_timeout_ms),
+            "tracker.connect_timeout_ms",
+            "1 to 60000",
+        )?;
+        range(
+            (1_000..=3_600_000).contains(&self.lease_ms),
+            "tracker.lease_ms",
+            "1000 to 3600000",
+        )?;
+        range(
+            (1..=3_650).contains(&self.final_ttl_days),
+            "tracker.final_ttl_days",
+            "1 to 3650",
+        )
     }
 
     pub(crate) fn final_ttl(&self) -> Duration {
@@ -110,11 +126,16 @@ impl Config {
     }
 
     pub(crate) fn resolved_url(&self) -> Result<String, ConfigError> {
-        self.url_file.as_ref().map_or_else(|| Ok(self.url.clone()), |path| read("tracker.url_file", path))
+        self.url_file
+            .as_ref()
+            .map_or_else(|| Ok(self.url.clone()), |path| read("tracker.url_file", path))
     }
 
     pub(crate) fn password(&self) -> Result<Option<String>, ConfigError> {
-        self.password_file.as_ref().map(|path| read("tracker.password_file", path)).transpose()
+        self.password_file
+            .as_ref()
+            .map(|path| read("tracker.password_file", path))
+            .transpose()
     }
 }
 
@@ -129,14 +150,31 @@ mod tests {
 
     #[test]
     fn printing_a_configuration_shows_no_password() {
-        let config = Config { url: "redis://er:planted@host/".to_owned(), ..Config::default() };
+        let config = Config {
+            url: "redis://er:planted@host/".to_owned(),
+            ..Config::default()
+        };
         assert!(!format!("{config:?}").contains("planted"));
     }
 
     #[test]
     fn a_range_is_checked() {
         assert!(Config::default().check().is_ok());
-        assert!(Config { partitions: 0, ..Config::default() }.check().is_err());
-        assert!(Config { key_prefix: "a{b".to_owned(), ..Config::default() }.check().is_err());
+        assert!(
+            Config {
+                partitions: 0,
+                ..Config::default()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            Config {
+                key_prefix: "a{b".to_owned(),
+                ..Config::default()
+            }
+            .check()
+            .is_err()
+        );
     }
 }

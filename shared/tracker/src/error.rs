@@ -61,7 +61,12 @@ impl Error {
 
     pub(crate) fn from_redis(doing: &'static str, error: &redis::RedisError) -> Self {
         let source = Source(error.to_string());
-        let no_answer = error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || error.is_connection_refusal();
-        if no_answer { Self::Unreachable { doing, source } } else { Self::Refused { doing, source } }
+        let no_answer =
+            error.is_io_error() || error.is_timeout() || error.is_connection_dropped() || error.is_connection_refusal();
+        if no_answer {
+            Self::Unreachable { doing, source }
+        } else {
+            Self::Refused { doing, source }
+        }
     }
 }

@@ -13,9 +13,9 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPersistent => {
-                f.write_str("Redis keeps nothing on disk; after a restart the tracker is rebuilt from the ledger (set appendonly yes)")
-            }
+            Self::NotPersistent => f.write_str(
+                "Redis keeps nothing on disk; after a restart the tracker is rebuilt from the ledger (set appendonly yes)",
+            ),
         }
     }
 }
@@ -48,7 +48,10 @@ mod tests {
 
     #[test]
     fn only_noeviction_is_accepted() {
-        assert_eq!(evicting_policy("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"), None);
+        assert_eq!(
+            evicting_policy("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"),
+            None
+        );
         assert_eq!(
             evicting_policy("maxmemory_policy:allkeys-lru\r\n").as_deref(),
             Some("allkeys-lru")

@@ -4,10 +4,18 @@
 //! Three rules hold in every script: nothing subtracts evidence, nothing is counted towards completion, and what is
 //! missing never reads as done.
 
+mod answer;
 mod calls;
 mod config;
+mod connection;
 mod error;
+mod header;
 mod info;
+mod keys;
+mod note;
+mod record;
+mod script;
+mod streams;
 mod tracker;
 
 pub use calls::{

@@ -1,0 +1,276 @@
+//! The compact form of a request's header in its hash.
+//!
+//! No value of a usual header is longer than 64 bytes: beyond that Redis gives up its compact encoding of small hashes.
+//!
+//! | field | holds |
+//! |---|---|
+//! | `a` | 16 bytes ledger, then 6 bytes each: received, accepted, due |
+//! | `o` | operation and lane, a letter each |
+//! | `s` | state, a letter; capital when final |
+//! | `t`, `T`, `O` | tenant; ticket and options (JSON), when any |
+//! | `u` or `i` | the request id: 16 bytes when it is a UUID as usually written, its text otherwise |
+//! | `n`, `c` | number of subjects; of slices, when more than one |
+//! | `b` | present when evidence is kept in a hash of its own |
+//! | `g`, `f` | generation; flags (1 overdue, 2 at risk), when any |
+//! | `k`, `K` | the wrapped data key; which key opens it |
+//! | `z` | when it was finished |
+//! | `v`, `0`, `1`, … | the plan: how many entries; each a letter for the phase, 16 bytes evidence key, the subsystem |
+//! | `x` | the plan version for which the outbox was told |
+//! | `q` | sequence, raised by every script |
+//! | `P`, `C0`, `N0`, … | counts of people; counts and note of an entry |
+//! | `0.0`, `l0.0`, `d0.0`, … | evidence, lease and due of (entry, slice) |
+
+use crate::note;
+use erasure_protocol::{
+    Counts, EntryProgress, EvidenceKey, Header, KeyId, Lane, LedgerId, Millis, Operation, Options, Phase, Plan, PlanEntry,
+    Progress, RequestId, RequestKey, RequestState, Sealed, SubsystemName, TenantId, WrappedKey,
+};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// All fields of a hash.
+pub(crate) type Fields = HashMap<Vec<u8>, Vec<u8>>;
+
+const FLAG_OVERDUE: u8 = 1;
+const FLAG_AT_RISK: u8 = 2;
+
+pub(crate) fn state_letter(state: RequestState) -> char {
+    match state {
+        RequestState::Receiving => 'i',
+        RequestState::Running => 'w',
+        RequestState::Erased => 'E',
+        RequestState::ErasedWithRetention => 'R',
+        RequestState::NothingHeld => 'N',
+        RequestState::Deactivated => 'D',
+        RequestState::Reactivated => 'A',
+        RequestState::ClosedNotErased => 'C',
+    }
+}
+
+pub(crate) fn flags(header: &Header) -> u8 {
+    u8::from(header.overdue) * FLAG_OVERDUE + u8::from(header.at_risk) * FLAG_AT_RISK
+}
+
+pub(crate) fn phase_letter(phase: Phase) -> char {
+    match phase {
+        Phase::Hide => 'h',
+        Phase::Purge => 'p',
+    }
+}
+
+fn operation_letter(operation: Operation) -> char {
+    match operation {
+        Operation::Erase => 'e',
+        Operation::Deactivate => 'd',
+        Operation::Reactivate => 'r',
+    }
+}
+
+fn lane_letter(lane: Lane) -> char {
+    match lane {
+        Lane::Single => 's',
+        Lane::Bulk => 'b',
+        Lane::Solo => 'o',
+    }
+}
+
+/// An entry of the plan as it is stored.
+pub(crate) fn plan_entry(entry: &PlanEntry) -> Vec<u8> {
+    let mut bytes = phase_letter(entry.phase).to_string().into_bytes();
+    bytes.extend_from_slice(&entry.evidence.0);
+    bytes.extend_from_slice(entry.subsystem.as_str().as_bytes());
+    bytes
+}
+
+fn read_plan_entry(bytes: &[u8]) -> Option<PlanEntry> {
+    let (phase, rest) = bytes.split_first()?;
+    let (evidence, subsystem) = rest.split_first_chunk::<16>()?;
+    Some(PlanEntry {
+        phase: [Phase::Hide, Phase::Purge]
+            .into_iter()
+            .find(|it| phase_letter(*it) == char::from(*phase))?,
+        subsystem: SubsystemName::new(text(subsystem)?).ok()?,
+        evidence: EvidenceKey(*evidence),
+    })
+}
+
+/// The fields that are written whenever the ledger projects: everything but plan, size, state and flags.
+pub(crate) fn fields(header: &Header) -> Vec<(&'static str, Vec<u8>)> {
+    let mut times = header.ledger.0.as_bytes().to_vec();
+    for time in [header.received_at, header.accepted_at, header.due_at] {
+        times.extend_from_slice(&time.0.max(0).to_be_bytes()[2..]);
+    }
+    let kind = [operation_letter(header.operation), lane_letter(header.lane)]
+        .iter()
+        .collect::<String>();
+    let mut fields = vec![
+        ("a", times),
+        ("o", kind.into_bytes()),
+        ("t", header.tenant.as_str().as_bytes().to_vec()),
+    ];
+    let id = header.request_id.as_str();
+    match Uuid::parse_str(id).ok().filter(|uuid| uuid.as_hyphenated().to_string() == id) {
+        Some(uuid) => fields.push(("u", uuid.as_bytes().to_vec())),
+        None => fields.push(("i", id.as_bytes().to_vec())),
+    }
+    if header.options != Options::default() {
+        // A struct of flags, written as JSON only in the rare case that one is set.
+        fields.push(("O", serde_json::to_vec(&header.options).unwrap_or_default()));
+    }
+    if let Some(ticket) = &header.ticket {
+        fields.push(("T", ticket.as_bytes().to_vec()));
+    }
+    if let Some(key) = &header.key {
+        fields.push(("K", key.key.0.as_bytes().to_vec()));
+        fields.push(("k", key.wrapped.0.clone()));
+    }
+    fields
+}
+
+/// The data key from its two fields.
+pub(crate) fn wrapped_key(id: &[u8], wrapped: &[u8]) -> Option<WrappedKey> {
+    Some(WrappedKey {
+        key: KeyId(text(id)?.to_owned()),
+        wrapped: Sealed(wrapped.to_vec()),
+    })
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+fn get<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+    fields.get(name.as_bytes()).map(Vec::as_slice)
+}
+
+fn number<T: std::str::FromStr>(fields: &Fields, name: &str) -> Option<T> {
+    text(get(fields, name)?)?.parse().ok()
+}
+
+/// The number in a field, for the bookkeeping fields of (entry, slice).
+pub(crate) fn first_number(bytes: Option<&Vec<u8>>) -> i64 {
+    let first = |bytes: &Vec<u8>| text(bytes)?.split(' ').next()?.parse().ok();
+    bytes.and_then(first).unwrap_or(0)
+}
+
+fn time(bytes: &[u8], at: usize) -> Option<Millis> {
+    let six = bytes.get(16 + at * 6..22 + at * 6)?;
+    Some(Millis(six.iter().fold(0, |sum, byte| (sum << 8) | i64::from(*byte))))
+}
+
+/// A header as it is stored, with where its evidence is.
+pub(crate) struct Stored {
+    pub(crate) header: Header,
+    /// Whether evidence is in the header's own hash.
+    pub(crate) inline: bool,
+}
+
+impl Stored {
+    /// Reads a header; `None` when there is none, or not one of ours.
+    pub(crate) fn read(request: RequestKey, fields: &Fields) -> Option<Self> {
+        let times = get(fields, "a")?;
+        let kind = text(get(fields, "o")?)?;
+        let (operation, lane) = (kind.chars().next()?, kind.chars().nth(1)?);
+        let state = text(get(fields, "s")?)?.chars().next()?;
+        let id = match get(fields, "u") {
+            Some(bytes) => Uuid::from_slice(bytes).ok()?.as_hyphenated().to_string(),
+            None => text(get(fields, "i")?)?.to_owned(),
+        };
+        let version: u32 = number(fields, "v")?;
+        let entries: Option<Vec<_>> = (0..version)
+            .map(|at| read_plan_entry(get(fields, &at.to_string())?))
+            .collect();
+        let flags: u8 = number(fields, "f").unwrap_or(0);
+        let header = Header {
+            ledger: LedgerId(Uuid::from_slice(times.get(..16)?).ok()?),
+            request,
+            request_id: RequestId::new(id).ok()?,
+            tenant: TenantId::new(text(get(fields, "t")?)?).ok()?,
+            options: get(fields, "O").map_or(Some(Options::default()), |it| serde_json::from_slice(it).ok())?,
+            operation: [Operation::Erase, Operation::Deactivate, Operation::Reactivate]
+                .into_iter()
+                .find(|it| operation_letter(*it) == operation)?,
+            lane: Lane::ALL.into_iter().find(|it| lane_letter(*it) == lane)?,
+            plan: Plan::new(entries?),
+            subjects: number(fields, "n")?,
+            slices: number(fields, "c").unwrap_or(1),
+            key: get(fields, "K")
+                .zip(get(fields, "k"))
+                .and_then(|(id, key)| wrapped_key(id, key)),
+            received_at: time(times, 0)?,
+            accepted_at: time(times, 1)?,
+            due_at: time(times, 2)?,
+            ticket: get(fields, "T").and_then(text).map(str::to_owned),
+            state: RequestState::ALL.into_iter().find(|it| state_letter(*it) == state)?,
+            finished_at: number(fields, "z").map(Millis),
+            overdue: flags & FLAG_OVERDUE != 0,
+            at_risk: flags & FLAG_AT_RISK != 0,
+            generation: number(fields, "g").unwrap_or(1),
+        };
+        Some(Self {
+            header,
+            inline: get(fields, "b").is_none(),
+        })
+    }
+}
+
+/// Reads a header with its counts; `None` when there is none, or not one of ours.
+pub(crate) fn progress(request: RequestKey, fields: &Fields) -> Option<Progress> {
+    let header = Stored::read(request, fields)?.header;
+    let counts_of = |name: &str| counts(get(fields, name).and_then(text).unwrap_or_default(), header.subjects);
+    let entries = (0..header.plan.entries().len())
+        .map(|at| EntryProgress {
+            counts: counts_of(&format!("C{at}")),
+            note: get(fields, &format!("N{at}")).and_then(text).and_then(note::decode),
+        })
+        .collect();
+    Some(Progress {
+        entries,
+        people: counts_of("P"),
+        header,
+    })
+}
+
+/// The stored six numbers; who is in none of them is in progress, so that the sum is always that of the subjects.
+fn counts(text: &str, subjects: u64) -> Counts {
+    let mut left = subjects;
+    let mut numbers = text.split(' ').map(|word| word.parse::<u64>().unwrap_or(0));
+    let mut next = || {
+        let some = numbers.next().unwrap_or(0).min(left);
+        left -= some;
+        some
+    };
+    let (erased, nothing_held, retained) = (next(), next(), next());
+    let (needs_attention, waiting_for_vendor, retrying) = (next(), next(), next());
+    Counts {
+        erased,
+        nothing_held,
+        retained,
+        needs_attention,
+        waiting_for_vendor,
+        retrying,
+        in_progress: left,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_always_sum_to_the_subjects() {
+        assert_eq!(counts("", 5).in_progress, 5);
+        let some = counts("1 0 2", 5);
+        assert_eq!((some.erased, some.retained, some.in_progress), (1, 2, 2));
+        assert_eq!(counts("9 9", 5).total(), 5);
+    }
+
+    #[test]
+    fn final_states_and_only_they_have_a_capital_letter() {
+        assert!(
+            RequestState::ALL
+                .iter()
+                .all(|it| it.is_final() == state_letter(*it).is_ascii_uppercase())
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! What counts as evidence, and when a request is complete.
+
+use crate::world::{World, all_erased, entry, mark_of, purge};
+use anyhow::Result;
+use erasure_protocol::{Header, Mask, Millis, Phase, RequestState};
+use erasure_tracker::{Claimed, Finished, Init, Mark, Marked, TaskState};
+
+const DONE: Marked = Marked::Ok { complete: true };
+const OPEN: Marked = Marked::Ok { complete: false };
+
+#[tokio::test]
+async fn completion_is_told_exactly_once_however_often_marks_are_repeated() -> Result<()> {
+    let world = World::new().await?;
+    let header = world.running(1, &[purge("profiles", 1), purge("segments", 2)]).await?;
+    assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, OPEN);
+    assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, OPEN);
+    assert_eq!(world.mark(all_erased(&header, 1, 0)).await?, DONE);
+    assert_eq!(world.mark(all_erased(&header, 1, 0)).await?, DONE);
+    let told = world.tracker.next_complete(10).await?;
+    assert_eq!(told.iter().map(|it| it.request).collect::<Vec<_>>(), [header.request]);
+    world.tracker.settle_complete(&told).await?;
+    assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, DONE);
+    assert_eq!(world.tracker.next_complete(10).await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn evidence_under_another_key_or_for_a_replaced_entry_is_refused() -> Result<()> {
+    let world = World::new().await?;
+    let header = world
+        .running(1, &[purge("profiles", 1), purge("segments", 2), purge("profiles", 3)])
+        .await?;
+    let stale = Mark {
+        evidence: header.plan.entry(0).unwrap().evidence,
+        ..all_erased(&header, 2, 0)
+    };
+    assert_eq!(world.mark(stale).await?, Marked::Stale);
+    assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, Marked::Stale);
+    assert_eq!(world.tracker.evidence(header.request).await?.unwrap().bits, []);
+    let expected = header.plan.entry(2).unwrap().evidence;
+    assert_eq!(world.claim(&header, 0, 0).await?, Claimed::Stale { expected });
+    assert!(matches!(world.claim(&header, 2, 0).await?, Claimed::Open { entry: 2, .. }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn mask_bits_beyond_the_slice_are_no_evidence() -> Result<()> {
+    let world = World::new().await?;
+    let header = world.running(513, &[purge("profiles", 1)]).await?;
+    assert_eq!(
+        world
+            .mark(Mark {
+                erased: [1, 2, 511].into_iter().collect(),
+                ..mark_of(&header, 0, 1)
+            })
+            .await?,
+        OPEN
+    );
+    assert_eq!(world.tracker.evidence(header.request).await?.unwrap().bits, []);
+    assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, OPEN);
+    assert_eq!(world.mark(all_erased(&header, 0, 1)).await?, DONE);
+    let evidence = world.tracker.evidence(header.request).await?.unwrap();
+    assert_eq!(evidence.done(0, 1).iter().collect::<Vec<_>>(), [0]);
+    assert_eq!(evidence.done(0, 0).count(), 512);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slice_of_nobody_and_a_slice_that_is_not_there_complete_nothing() -> Result<()> {
+    let world = World::new().await?;
+    let header = world.running(600, &[purge("profiles", 1)]).await?;
+    assert_eq!(
+        world
+            .mark(Mark {
+                count: 0,
+                ..all_erased(&header, 0, 0)
+            })
+            .await?,
+        OPEN
+    );
+    assert_eq!(world.mark(all_erased(&header, 0, 1)).await?, OPEN);
+    let beyond = Mark {
+        slice: 2,
+        ..all_erased(&header, 0, 1)
+    };
+    assert_eq!(world.mark(beyond).await?, Marked::Unknown);
+    assert_eq!(world.tracker.next_complete(10).await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_slices_complete_with_the_last_one_only() -> Result<()> {
+    let world = World::new().await?;
+    let header = world
+        .running(512 * 10 + 3, &[purge("profiles", 1), purge("segments", 2)])
+        .await?;
+    let mut marks: Vec<Mark> = (0..11).map(|slice| all_erased(&header, 0, slice)).collect();
+    marks.extend((0..11).rev().map(|slice| all_erased(&header, 1, slice)));
+    let last = marks.pop().unwrap();
+    assert!(world.tracker.mark(&marks).await?.iter().all(|it| *it == OPEN));
+    assert_eq!(world.mark(last).await?, DONE);
+    let progress = world.tracker.progress(&[header.request]).await?.remove(0).unwrap();
+    assert_eq!(progress.people.erased, header.subjects);
+    assert_eq!(world.tracker.next_complete(10).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_longer_plan_reopens_a_complete_request_and_tells_again_when_it_is_full() -> Result<()> {
+    for subjects in [1, 600] {
+        let world = World::new().await?;
+        let header = world.running(subjects, &[purge("profiles", 1)]).await?;
+        for slice in 0..header.slices {
+            world.mark(all_erased(&header, 0, slice)).await?;
+        }
+        world.tracker.settle_complete(&world.tracker.next_complete(9).await?).await?;
+        let plan = header.plan.extended(&[purge("segments", 1), purge("profiles", 2)]).unwrap();
+        let longer = Header {
+            plan: plan.clone(),
+            ..header.clone()
+        };
+        assert_eq!(world.tracker.extend(header.request, &plan).await?, Init::Extended);
+        assert_eq!(world.tracker.extend(header.request, &plan).await?, Init::Refreshed);
+        assert_eq!(world.tracker.extend(header.request, &header.plan).await?, Init::Older);
+        let people = world.tracker.progress(&[header.request]).await?.remove(0).unwrap().people;
+        assert_eq!((people.done(), people.in_progress), (0, subjects));
+        assert_eq!(world.tracker.next_complete(9).await?, []);
+        for slice in 0..header.slices {
+            assert_eq!(world.mark(all_erased(&longer, 1, slice)).await?, OPEN);
+        }
+        let mut last = OPEN;
+        for slice in 0..header.slices {
+            last = world.mark(all_erased(&longer, 2, slice)).await?;
+        }
+        assert_eq!(last, DONE);
+        assert_eq!(world.tracker.next_complete(9).await?.len(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_plan_of_the_same_length_and_another_size_are_conflicts() -> Result<()> {
+    let world = World::new().await?;
+    let header = world.running(1, &[purge("profiles", 1)]).await?;
+    let other = Header {
+        plan: erasure_protocol::Plan::new(vec![purge("profiles", 9)]),
+        ..header.clone()
+    };
+    let larger = Header {
+        subjects: 2,
+        ..header.clone()
+    };
+    assert_eq!(world.tracker.init(&[other, larger]).await?, [Init::Conflict, Init::Conflict]);
+    let read = world.tracker.progress(&[header.request]).await?.remove(0).unwrap();
+    assert_eq!(read.header, header);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_in_parts_grows_and_completes_only_when_it_runs() -> Result<()> {
+    let world = World::new().await?;
+    let part = Header {
+        state: RequestState::Receiving,
+        ..world.header(100, &[purge("profiles", 1)])
+    };
+    assert_eq!(world.tracker.init(std::slice::from_ref(&part)).await?, [Init::Created]);
+    assert_eq!(world.mark(all_erased(&part, 0, 0)).await?, OPEN);
+    let whole = Header {
+        state: RequestState::Running,
+        subjects: 150,
+        slices: 2,
+        ..part.clone()
+    };
+    assert_eq!(world.tracker.init(std::slice::from_ref(&whole)).await?, [Init::Refreshed]);
+    assert_eq!(world.tracker.init(std::slice::from_ref(&part)).await?, [Init::Older]);
+    assert_eq!(world.tracker.next_complete(9).await?, []);
+    let second = Mark {
+        slice: 1,
+        count: 50,
+        ..all_erased(&part, 0, 0)
+    };
+    assert_eq!(world.mark(second).await?, DONE);
+    let people = world.tracker.progress(&[part.request]).await?.remove(0).unwrap().people;
+    assert_eq!((people.erased, people.total()), (150, 150));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_final_state_is_never_left() -> Result<()> {
+    for subjects in [1, 600] {
+        let mut world = World::new().await?;
+        let header = world.running(subjects, &[purge("profiles", 1)]).await?;
+        for slice in 0..header.slices {
+            world.claim(&header, 0, slice).await?;
+            world.mark(all_erased(&header, 0, slice)).await?;
+        }
+        let end = |state| Header {
+            state,
+            key: None,
+            finished_at: Some(Millis(1_790_000_009_000)),
+            ..header.clone()
+        };
+        let erased = end(RequestState::Erased);
+        assert_eq!(
+            world.tracker.finish(std::slice::from_ref(&header)).await?,
+            [Finished::Refused]
+        );
+        assert_eq!(world.tracker.finish(std::slice::from_ref(&erased)).await?, [Finished::Ok]);
+        assert_eq!(
+            world.tracker.finish(&[end(RequestState::ClosedNotErased)]).await?,
+            [Finished::Ok]
+        );
+        assert_eq!(
+            world.tracker.init(&[header.clone(), erased.clone()]).await?,
+            [Init::Final, Init::Final]
+        );
+        assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, Marked::Final);
+        assert_eq!(world.claim(&header, 0, 0).await?, Claimed::Final);
+        assert_eq!(world.tracker.extend(header.request, &header.plan).await?, Init::Final);
+        let read = world.tracker.progress(&[header.request]).await?.remove(0).unwrap();
+        assert_eq!(read.header, erased);
+        assert_eq!((read.people.erased, read.entries[0].counts.erased), (subjects, subjects));
+        assert_eq!(world.tracker.evidence(header.request).await?, None);
+        for key in world
+            .keys()
+            .await?
+            .iter()
+            .filter(|key| key.contains(&header.request.as_uuid().simple().to_string()))
+        {
+            assert!(!key.ends_with(":b"), "the bits are gone");
+            let ttl: i64 = redis::cmd("TTL").arg(key).query_async(&mut world.raw).await?;
+            assert!(ttl > 29 * 86_400, "{ttl}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_key_of_an_open_request_ever_expires() -> Result<()> {
+    let mut world = World::new().await?;
+    let header = world.running(600, &[purge("profiles", 1)]).await?;
+    world.claim(&header, 0, 0).await?;
+    world.mark(all_erased(&header, 0, 0)).await?;
+    for key in world.keys().await? {
+        let ttl: i64 = redis::cmd("TTL").arg(&key).query_async(&mut world.raw).await?;
+        assert_eq!(ttl, -1, "{key}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_person_is_as_far_as_the_least_finished_task() -> Result<()> {
+    let world = World::new().await?;
+    let header = world
+        .running(
+            2,
+            &[entry(Phase::Hide, "profiles", 1), purge("profiles", 1), purge("mail", 1)],
+        )
+        .await?;
+    let one: Mask = [0].into_iter().collect();
+    world.mark(all_erased(&header, 0, 0)).await?;
+    let people = world.tracker.progress(&[header.request]).await?.remove(0).unwrap().people;
+    assert_eq!((people.done(), people.in_progress), (0, 2), "hiding erases nobody");
+    world
+        .mark(Mark {
+            retained: one,
+            ..mark_of(&header, 1, 0)
+        })
+        .await?;
+    world
+        .mark(Mark {
+            failed: one,
+            ..mark_of(&header, 2, 0)
+        })
+        .await?;
+    let tasks = world.tracker.person(header.request, 0, 0).await?.unwrap();
+    let states: Vec<_> = tasks.iter().map(|it| it.state).collect();
+    assert_eq!(states, [TaskState::Erased, TaskState::Retained, TaskState::NeedsAttention]);
+    let people = world.tracker.progress(&[header.request]).await?.remove(0).unwrap().people;
+    assert_eq!((people.needs_attention, people.in_progress), (1, 1));
+    assert_eq!(world.tracker.unfail(header.request, 2, 0, &one).await?, OPEN);
+    world
+        .mark(Mark {
+            pending: one,
+            ..mark_of(&header, 2, 0)
+        })
+        .await?;
+    let people = world.tracker.progress(&[header.request]).await?.remove(0).unwrap().people;
+    assert_eq!((people.waiting_for_vendor, people.needs_attention), (1, 0));
+    world
+        .mark(Mark {
+            nothing_held: one,
+            ..mark_of(&header, 2, 0)
+        })
+        .await?;
+    let people = world.tracker.progress(&[header.request]).await?.remove(0).unwrap().people;
+    assert_eq!((people.retained, people.in_progress), (1, 1));
+    Ok(())
+}
