@@ -3,8 +3,10 @@
 //!
 //! Nothing here does I/O, is async, or reads a clock; time is always passed in as [`Millis`].
 
+mod act;
 mod cloudevents;
 mod command;
+mod event;
 mod fault;
 mod hash;
 mod ids;
@@ -20,12 +22,14 @@ mod subject;
 mod time;
 mod work;
 
+pub use act::{ACT_VERSION, Act, ActKind};
 pub use cloudevents::{CLOUDEVENTS_CONTENT_TYPE, COMMAND_EVENT_TYPE, CloudEventIds, Envelope, JSON_CONTENT_TYPE};
 pub use command::{
     COMMAND_BYTES_MAX, COMMAND_SUBJECTS_MAX, COMMAND_VERSION, Command, CommandCode, CommandError, CommandPart, Origin,
     PART_NUMBER_MAX, Problem, Regulation, SEALED_CONTENT_TYPE, SEALED_VERSION, SealedBody, SealedEnvelope, TENANT_BYTES_MAX,
     VersionRead, version_is_read,
 };
+pub use event::{EVENT_VERSION, Event, EventData, EventKind};
 pub use fault::{Blame, Fault, FaultClass, FaultCode};
 pub use hash::{Fingerprint, SubjectHash};
 pub use ids::{EvidenceKey, IdError, LedgerId, RequestId, RequestKey, SubsystemName, TenantId};
