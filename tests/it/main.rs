@@ -2,3 +2,4 @@
 //! servers, `soak` runs for as long as asked, `layout` only reads files.
 
 mod layout;
+mod subprocessors;
