@@ -23,7 +23,7 @@ pub(crate) fn redis_url() -> Result<String> {
 impl World {
     pub(crate) async fn new() -> Result<Self> {
         let url = redis_url()?;
-        let key_prefix = format!("t{}", Uuid::new_v4().simple());
+        let key_prefix = format!("t{:08x}", Uuid::new_v4().as_u128() >> 96);
         let config = Config {
             url: url.clone(),
             key_prefix,
@@ -44,6 +44,15 @@ impl World {
     pub(crate) async fn keys(&mut self) -> Result<Vec<String>> {
         let pattern = format!("{}:*", self.config.key_prefix);
         Ok(redis::cmd("KEYS").arg(pattern).query_async(&mut self.raw).await?)
+    }
+
+    /// How many entries the outbox holds.
+    pub(crate) async fn told(&mut self) -> Result<u64> {
+        let mut told = 0;
+        for key in self.keys().await?.into_iter().filter(|key| key.ends_with(":out")) {
+            told += redis::cmd("XLEN").arg(&key).query_async::<u64>(&mut self.raw).await?;
+        }
+        Ok(told)
     }
 
     pub(crate) async fn wipe(&mut self) -> Result<()> {
