@@ -369,6 +369,73 @@ async fn a_cluster_does_what_a_single_node_does() -> Result<()> {
 }
 
 #[tokio::test]
+async fn tls_and_a_user_of_its_own_are_enough_and_a_stranger_s_certificate_is_refused() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let (cert, key, url_file) = (
+        dir.path().join("cert.pem"),
+        dir.path().join("key.pem"),
+        dir.path().join("url"),
+    );
+    std::fs::write(&cert, certificate.cert.pem())?;
+    std::fs::write(&key, certificate.signing_key.serialize_pem())?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    let files = [cert.to_str().context("path")?, key.to_str().context("path")?];
+    let tls = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        files[0],
+        "--tls-key-file",
+        files[1],
+        "--tls-auth-clients",
+        "no",
+    ];
+    let server = Server::start(&tls).await?;
+    // What a managed Redis may give: our keys, and no CONFIG or any other administration.
+    let acl = [
+        "ACL",
+        "SETUSER",
+        "fleet",
+        "on",
+        ">planted",
+        "~er:*",
+        "+@all",
+        "-@admin",
+        "-@dangerous",
+        "+info",
+    ];
+    server.ask(&acl).await?;
+    std::fs::write(&url_file, format!("rediss://fleet:planted@localhost:{port}/\n"))?;
+    let ledger = LedgerId(Uuid::new_v4());
+    let config = Config {
+        url_file: Some(url_file),
+        ..Config::default()
+    };
+    assert!(matches!(
+        Tracker::connect(&config, ledger).await,
+        Err(Error::Unreachable { .. })
+    ));
+    let config = Config {
+        ca_file: Some(cert),
+        ..config
+    };
+    let tracker = Tracker::connect(&config, ledger).await?;
+    let world = World::new().await?;
+    let header = Header {
+        ledger,
+        ..world.header(1, &[purge("profiles", 1)])
+    };
+    assert_eq!(tracker.init(std::slice::from_ref(&header)).await?, [Init::Created]);
+    assert_eq!(
+        tracker.mark(&[all_erased(&header, 0, 0)]).await?,
+        [Marked::Ok { complete: true }]
+    );
+    assert!(tracker.progress(&[header.request]).await?[0].is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_in_time_without_the_url() -> Result<()> {
     redis_url()?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
