@@ -29,6 +29,8 @@ pub struct Config {
     pub reconnect_pause_ms_min: u64,
     /// The longest upper bound of that pause. In milliseconds.
     pub reconnect_pause_ms_max: u64,
+    /// How long a channel that is given up waits for what was handed out on it to be settled. In milliseconds.
+    pub settle_grace_ms: u64,
     /// How many messages are sent before their confirmations are awaited.
     pub publish_window: usize,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
             confirm_timeout_ms: 15_000,
             reconnect_pause_ms_min: 200,
             reconnect_pause_ms_max: 10_000,
+            settle_grace_ms: 10_000,
             publish_window: 512,
         }
     }
@@ -101,6 +104,10 @@ impl Config {
 
     pub(crate) fn response_timeout(&self) -> Duration {
         Duration::from_millis(self.response_timeout_ms)
+    }
+
+    pub(crate) fn settle_grace(&self) -> Duration {
+        Duration::from_millis(self.settle_grace_ms)
     }
 
     pub(crate) fn confirm_timeout(&self) -> Duration {

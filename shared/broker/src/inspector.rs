@@ -23,7 +23,7 @@ const NOT_FOUND: u16 = 404;
 pub struct QueueState {
     /// Messages ready to be delivered. Delivered and unsettled ones are not among them.
     pub ready: u64,
-    /// How many consumers it has.
+    /// How many consumers it has. One that was cancelled counts until what it holds is settled.
     pub consumers: u32,
 }
 

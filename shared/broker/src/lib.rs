@@ -35,5 +35,5 @@ pub use message::{DeadQueue, Outgoing, Route, Source};
 pub use names::Names;
 pub use publisher::{PublishError, Publisher};
 pub use server::{ServerVersion, server_version};
-pub use topology::{Argument, ExchangeKind, Permission, Role, Row, Topology};
+pub use topology::{Argument, ExchangeKind, Permission, Role, Row, TopicPermission, Topology};
 pub use verify::{Problem, verify};

@@ -84,6 +84,9 @@ impl Publishing {
                 continue;
             };
             let Broken { error, window } = broken;
+            if connection.status().blocked() {
+                tracing::error!("the broker blocks publishers: it is out of memory or disk (see its alarms)");
+            }
             let refused = error.code().filter(|code| CODES_OF_A_MESSAGE.contains(code));
             put_back(backlog, window, refused);
             if refused.is_none() || !connection.status().connected() {

@@ -19,8 +19,6 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How long a channel that is given up waits for what was handed out on it.
-const SETTLE_GRACE: Duration = Duration::from_secs(10);
 /// How long the last channel waits after a stop. The process has a deadline of its own.
 const DRAIN_GRACE: Duration = Duration::from_secs(60);
 /// A holder that drops every delivery must not make us open channels as fast as we can.
@@ -34,6 +32,10 @@ pub(crate) struct Raw {
 }
 
 /// What the session hands to the consumer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the small variant is sent once; boxing would cost every message"
+)]
 #[derive(Debug)]
 pub(crate) enum Parcel {
     /// A message.
@@ -155,7 +157,7 @@ impl Subscription {
             Ok(ended) => {
                 generation.closing.store(true, Ordering::Release);
                 cancel(&channel, &stream, limit).await;
-                generation.settle(SETTLE_GRACE, false).await;
+                generation.settle(self.config.settle_grace(), false).await;
                 Ok(ended)
             }
             Err(error) => Err(error),
@@ -231,7 +233,7 @@ impl Subscription {
             generation.settle(DRAIN_GRACE, true).await;
         };
         tokio::select! {
-            () = self.deliveries.closed() => generation.settle(SETTLE_GRACE, false).await,
+            () = self.deliveries.closed() => generation.settle(self.config.settle_grace(), false).await,
             settled = tokio::time::timeout(DRAIN_GRACE, settled) => if settled.is_err() {
                 tracing::warn!("deliveries were still unsettled when the time to drain was over; they will be delivered again");
             },

@@ -122,6 +122,17 @@ pub struct Permission {
     pub write: String,
     /// What may be consumed from.
     pub read: String,
+    /// Which routing keys may be published on the public exchange, where not all may.
+    pub topic: Option<TopicPermission>,
+}
+
+/// A limit on routing keys (`rabbitmqctl set_topic_permissions`). Without it a producer could publish operators' acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPermission {
+    /// The exchange.
+    pub exchange: String,
+    /// The routing keys, as a regular expression.
+    pub write: String,
 }
 
 /// Everything the fleet needs on the broker.
@@ -290,6 +301,16 @@ impl Topology {
         )
     }
 
+    fn topic(&self, role: Role) -> Option<TopicPermission> {
+        match role {
+            Role::Producer => Some(TopicPermission {
+                exchange: self.names.requests(),
+                write: KEYS_OF_A_PRODUCER.to_owned(),
+            }),
+            Role::Intake | Role::Worker | Role::Reconciler | Role::Operator | Role::Admin => None,
+        }
+    }
+
     /// What each role has to be allowed.
     #[must_use]
     pub fn permissions(&self) -> Vec<Permission> {
@@ -320,12 +341,14 @@ impl Topology {
                     configure: of(configure),
                     write: of(write),
                     read: of(read),
+                    topic: self.topic(role),
                 }
             })
             .to_vec()
     }
 }
 
+const KEYS_OF_A_PRODUCER: &str = r"^request(\.bulk)?$";
 const EVERYTHING: &str = r"erasure(\.events)?|er\..+";
 
 /// What every queue is: replicated, synced to disk before it confirms, and full rather than forgetful.
