@@ -1,0 +1,496 @@
+//! The statements. Each works on a whole batch, and says of each row which subjects (ordinals) it belongs to.
+//!
+//! All begin alike: the batch's identifiers as rows of text, one set for each alternative, joined to the table one by one and
+//! united (never `or`, which makes the database look at every row for every subject).
+
+use crate::engine::{Dialect, Row};
+use crate::live::{KeyColumn, TypeName};
+use crate::map::{Change, Comparison, Constant, Ident, Strategy, TableName, Unit, WhenLast};
+use crate::sql::{Bind, Sql};
+
+/// How many rows of one subject and rule a look-up shows.
+pub(crate) const ROWS_SHOWN_MAX: usize = 20;
+
+/// The slot in which every row of a batch carries its subject's ordinal.
+const ORDINAL: usize = 0;
+
+/// The table of a rule, and what names its rows.
+pub(crate) struct Target<'a> {
+    pub(crate) dialect: Dialect,
+    pub(crate) table: &'a TableName,
+    pub(crate) key: Vec<KeyColumn>,
+    /// The tenant's column, when the rule has one.
+    pub(crate) tenant: Option<(Ident, TypeName)>,
+}
+
+/// One way to reach rows: conditions that hold together, and the values to compare with. Slot 0 is the ordinal.
+pub(crate) struct Branch {
+    pub(crate) conditions: Vec<Condition>,
+    /// Rows created after the moment in this slot are somebody else's.
+    pub(crate) created: Option<(Ident, TypeName, usize)>,
+    pub(crate) width: usize,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A column compared with a slot.
+pub(crate) struct Condition {
+    pub(crate) column: Ident,
+    pub(crate) kind: TypeName,
+    pub(crate) how: Comparison,
+    pub(crate) slot: usize,
+}
+
+/// Which of the rows reached are meant.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Filter<'a> {
+    /// Only those of which some column is not in its final form.
+    pub(crate) open: Option<&'a [(Change, TypeName)]>,
+    /// Only those that nobody owns any more.
+    pub(crate) ownerless: Option<&'a WhenLast>,
+}
+
+impl Target<'_> {
+    /// Ordinal, key, the wanted columns, and whether some column is not in its final form ('1' or '0').
+    pub(crate) fn hold(
+        &self,
+        branches: &[Branch],
+        columns: &[Ident],
+        changes: &[(Change, TypeName)],
+        filter: Filter<'_>,
+        lock: bool,
+        limit: Option<usize>,
+    ) -> Sql {
+        let mut sql = self.reach(branches);
+        sql.push(" select h.o");
+        for key in &self.key {
+            sql.push(", ");
+            self.dialect.as_text(&mut sql, |sql| sql.column(&key.name));
+        }
+        for column in columns {
+            sql.push(", ");
+            self.dialect.as_text(&mut sql, |sql| sql.column(column));
+        }
+        sql.push(", case when ");
+        self.open(&mut sql, changes);
+        sql.push(" then '1' else '0' end");
+        self.reached(&mut sql, filter);
+        // Locks are taken in one order, so that two batches wait for each other instead of dying of each other.
+        sql.push(" order by ");
+        sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("h", at));
+        if let Some(limit) = limit {
+            sql.push(" limit ");
+            sql.number(limit);
+        }
+        if lock {
+            sql.push(self.dialect.lock());
+        }
+        sql
+    }
+
+    /// Ordinal and count, for those that have any.
+    pub(crate) fn count(&self, branches: &[Branch], filter: Filter<'_>) -> Sql {
+        let mut sql = self.reach(branches);
+        sql.push(" select h.o, ");
+        self.dialect.as_text(&mut sql, |sql| sql.push("count(*)"));
+        self.reached(&mut sql, filter);
+        sql.push(" group by h.o");
+        sql
+    }
+
+    /// Ordinal and the wanted columns of the first rows of each.
+    pub(crate) fn show(&self, branches: &[Branch], columns: &[Ident], filter: Filter<'_>) -> Sql {
+        let mut sql = self.reach(branches);
+        sql.push(", x as (select h.o as o");
+        for (at, column) in columns.iter().enumerate() {
+            sql.push(", ");
+            self.readable(&mut sql, column);
+            sql.push(" as ");
+            sql.slot_name(at);
+        }
+        sql.push(", row_number() over (partition by h.o order by ");
+        sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("h", at));
+        sql.push(") as n");
+        self.reached(&mut sql, filter);
+        sql.push(") select x.o");
+        for at in 0..columns.len() {
+            sql.push(", ");
+            sql.slot("x", at);
+        }
+        sql.push(" from x where x.n <= ");
+        sql.number(ROWS_SHOWN_MAX);
+        sql
+    }
+
+    /// Deletes rows by key (the slots), and, last, tenant. Returns the keys that went, and the wanted columns of each.
+    pub(crate) fn delete(&self, rows: &[Row], columns: &[Ident], ownerless: Option<&WhenLast>) -> Sql {
+        let mut sql = self.keys(rows, 0);
+        sql.push(" delete from ");
+        sql.table(self.table);
+        match self.dialect {
+            Dialect::Postgres => {
+                sql.push(" as t using s0 as s where ");
+                self.by_key(&mut sql);
+            }
+            Dialect::Sqlite => {
+                sql.push(" as t where (");
+                sql.list(", ", &self.key, |sql, key| sql.column(&key.name));
+                sql.push(") in (select ");
+                sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("s", at));
+                sql.push(" from s0 as s)");
+                if let Some((tenant, _)) = &self.tenant {
+                    sql.push(" and ");
+                    sql.column(tenant);
+                    sql.push(" in (select ");
+                    sql.slot("s", self.key.len());
+                    sql.push(" from s0 as s)");
+                }
+            }
+        }
+        if let Some(last) = ownerless {
+            sql.push(" and ");
+            nobody_owns(&mut sql, last);
+        }
+        self.returning(&mut sql, columns);
+        sql
+    }
+
+    /// Changes rows by key (the slots) and tenant; slots after these hold pseudonyms, in the order of the changes that need one.
+    pub(crate) fn change(&self, rows: &[Row], changes: &[(Change, TypeName)]) -> Sql {
+        let pseudonyms = changes
+            .iter()
+            .filter(|(change, _)| change.strategy == Strategy::Pseudonym)
+            .count();
+        let mut sql = self.keys(rows, pseudonyms);
+        sql.push(" update ");
+        sql.table(self.table);
+        sql.push(" as t set ");
+        let mut slot = self.slots();
+        sql.list(", ", changes, |sql, (change, kind)| {
+            sql.ident(&change.column);
+            sql.push(" = ");
+            self.value(sql, change, kind, &mut slot);
+        });
+        sql.push(" from s0 as s where ");
+        self.by_key(&mut sql);
+        self.returning(&mut sql, &[]);
+        sql
+    }
+
+    /// Locks counters by key.
+    pub(crate) fn lock_counters(&self, branch: &Branch) -> Sql {
+        let mut sql = self.reach(std::slice::from_ref(branch));
+        sql.push(" select h.o");
+        self.reached(&mut sql, Filter::default());
+        sql.push(" order by ");
+        sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("h", at));
+        sql.push(self.dialect.lock());
+        sql
+    }
+
+    /// Lowers a count by what the ordinal's slot says, never below zero.
+    pub(crate) fn subtract(&self, branch: &Branch, count: &Ident) -> Sql {
+        let mut sql = Sql::new("with ");
+        self.dialect.rows(&mut sql, "s", 0, branch.width, &branch.rows);
+        sql.push(" update ");
+        sql.table(self.table);
+        sql.push(" as t set ");
+        sql.ident(count);
+        sql.push(" = case when ");
+        let removed = |sql: &mut Sql| {
+            sql.push("cast(");
+            sql.slot("s", ORDINAL);
+            sql.push(" as bigint)");
+        };
+        sql.column(count);
+        sql.push(" > ");
+        removed(&mut sql);
+        sql.push(" then ");
+        sql.column(count);
+        sql.push(" - ");
+        removed(&mut sql);
+        sql.push(" else 0 end from s0 as s where ");
+        sql.column(count);
+        sql.push(" is not null and ");
+        self.conditions(&mut sql, branch, "s");
+        sql
+    }
+
+    fn slots(&self) -> usize {
+        self.key.len() + usize::from(self.tenant.is_some())
+    }
+
+    fn keys(&self, rows: &[Row], more: usize) -> Sql {
+        let mut sql = Sql::new("with ");
+        self.dialect.rows(&mut sql, "s", 0, self.slots() + more, rows);
+        sql
+    }
+
+    fn by_key(&self, sql: &mut Sql) {
+        sql.list(" and ", self.key.iter().enumerate(), |sql, (at, key)| {
+            sql.column(&key.name);
+            sql.push(" = ");
+            key.kind.cast(sql, |sql| sql.slot("s", at));
+        });
+        if let Some((tenant, kind)) = &self.tenant {
+            sql.push(" and ");
+            kind.equals(
+                sql,
+                self.dialect,
+                Comparison::Exact,
+                |sql| sql.column(tenant),
+                |sql| sql.slot("s", self.key.len()),
+            );
+        }
+    }
+
+    /// The keys as they were given where the dialect can (a physical place changes with the row), else as they are.
+    fn returning(&self, sql: &mut Sql, columns: &[Ident]) {
+        sql.push(" returning ");
+        match self.dialect {
+            Dialect::Postgres => sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("s", at)),
+            Dialect::Sqlite => sql.list(", ", &self.key, |sql, key| {
+                self.dialect.as_text(sql, |sql| sql.column(&key.name));
+            }),
+        }
+        for column in columns {
+            sql.push(", ");
+            self.dialect.as_text(sql, |sql| sql.column(column));
+        }
+    }
+
+    /// `with s0 …, s1 …, h(o, c0, c1, …) as (…)`: who has which rows.
+    fn reach(&self, branches: &[Branch]) -> Sql {
+        let mut sql = Sql::new("with ");
+        for (at, branch) in branches.iter().enumerate() {
+            self.dialect.rows(&mut sql, "s", at, branch.width, &branch.rows);
+            sql.push(", ");
+        }
+        sql.push("h(o");
+        for at in 0..self.key.len() {
+            sql.push(", ");
+            sql.slot_name(at);
+        }
+        sql.push(") as (");
+        sql.list(" union ", branches.iter().enumerate(), |sql, (at, branch)| {
+            sql.push("select distinct ");
+            sql.slot("s", ORDINAL);
+            for key in &self.key {
+                sql.push(", ");
+                sql.column(&key.name);
+            }
+            sql.push(" from s");
+            sql.number(at);
+            sql.push(" as s join ");
+            sql.table(self.table);
+            sql.push(" as t on ");
+            self.conditions(sql, branch, "s");
+        });
+        sql.push(")");
+        sql
+    }
+
+    fn reached(&self, sql: &mut Sql, filter: Filter<'_>) {
+        sql.push(" from h join ");
+        sql.table(self.table);
+        sql.push(" as t on ");
+        sql.list(" and ", self.key.iter().enumerate(), |sql, (at, key)| {
+            sql.column(&key.name);
+            sql.push(" = ");
+            sql.slot("h", at);
+        });
+        if let Some(changes) = filter.open {
+            sql.push(" and ");
+            self.open(sql, changes);
+        }
+        if let Some(last) = filter.ownerless {
+            sql.push(" and ");
+            nobody_owns(sql, last);
+        }
+    }
+
+    fn conditions(&self, sql: &mut Sql, branch: &Branch, alias: &'static str) {
+        sql.list(" and ", &branch.conditions, |sql, it| {
+            it.kind.equals(
+                sql,
+                self.dialect,
+                it.how,
+                |sql| sql.column(&it.column),
+                |sql| sql.slot(alias, it.slot),
+            );
+        });
+        if let Some((column, kind, slot)) = &branch.created {
+            sql.push(" and (");
+            sql.column(column);
+            sql.push(" is null or ");
+            self.seconds(sql, column, kind);
+            sql.push(" is null or ");
+            self.seconds(sql, column, kind);
+            sql.push(" <= ");
+            match self.dialect {
+                Dialect::Postgres => {
+                    sql.slot(alias, *slot);
+                    sql.push("::float8 / 1000");
+                }
+                Dialect::Sqlite => {
+                    sql.push("cast(");
+                    sql.slot(alias, *slot);
+                    sql.push(" as real) / 1000");
+                }
+            }
+            sql.push(")");
+        }
+    }
+
+    /// A moment as seconds since the epoch. Whole numbers are seconds or, when that would be beyond the year 5000, milliseconds.
+    fn seconds(&self, sql: &mut Sql, column: &Ident, kind: &TypeName) {
+        match (self.dialect, kind.name.as_str()) {
+            (Dialect::Postgres, "int4" | "int8" | "numeric") => {
+                sql.push("(case when ");
+                sql.column(column);
+                sql.push(" > 100000000000 then ");
+                sql.column(column);
+                sql.push(" / 1000.0 else ");
+                sql.column(column);
+                sql.push(" end)");
+            }
+            (Dialect::Postgres, "timestamptz") => {
+                sql.push("extract(epoch from ");
+                sql.column(column);
+                sql.push(")");
+            }
+            (Dialect::Postgres, _) => {
+                // Without a zone it is taken as UTC.
+                sql.push("extract(epoch from ");
+                sql.column(column);
+                sql.push("::timestamp at time zone 'UTC')");
+            }
+            (Dialect::Sqlite, _) => {
+                sql.push("(case when typeof(");
+                sql.column(column);
+                sql.push(") = 'text' then unixepoch(");
+                sql.column(column);
+                sql.push(", 'subsec') when ");
+                sql.column(column);
+                sql.push(" > 100000000000 then ");
+                sql.column(column);
+                sql.push(" / 1000.0 else ");
+                sql.column(column);
+                sql.push(" end)");
+            }
+        }
+    }
+
+    /// Whether some column is not in its final form. Of nothing to change, everything is open: the row itself is to go.
+    fn open(&self, sql: &mut Sql, changes: &[(Change, TypeName)]) {
+        if changes.is_empty() {
+            return sql.push("1 = 1");
+        }
+        sql.push("(");
+        sql.list(" or ", changes, |sql, (change, kind)| {
+            sql.column(&change.column);
+            match &change.strategy {
+                Strategy::Null | Strategy::Unlink => sql.push(" is not null"),
+                Strategy::Now => sql.push(" is null"),
+                Strategy::Value(_) | Strategy::Truncate(_) => {
+                    sql.push(" is distinct from ");
+                    self.value(sql, change, kind, &mut 0);
+                }
+                Strategy::Pseudonym => {
+                    sql.push(" is not null and not ");
+                    self.dialect.as_text(sql, |sql| sql.column(&change.column));
+                    sql.push(if kind.is_uuid() {
+                        " like '________-____-8%'"
+                    } else {
+                        " like 'anon-________________________________'"
+                    });
+                }
+            }
+        });
+        sql.push(")");
+    }
+
+    fn value(&self, sql: &mut Sql, change: &Change, kind: &TypeName, slot: &mut usize) {
+        match &change.strategy {
+            Strategy::Null | Strategy::Unlink => sql.push("null"),
+            Strategy::Now => sql.push(match (self.dialect, kind.name.as_str()) {
+                (Dialect::Postgres, _) => "now()",
+                (Dialect::Sqlite, "integer") => "unixepoch()",
+                (Dialect::Sqlite, _) => "datetime('now')",
+            }),
+            Strategy::Value(constant) => match (self.dialect, constant) {
+                (Dialect::Sqlite, Constant::Integer(number)) => sql.bind(Bind::Int(*number)),
+                (Dialect::Sqlite, Constant::Boolean(yes)) => sql.bind(Bind::Int(i64::from(*yes))),
+                (Dialect::Sqlite, Constant::Text(text)) => sql.bind(Bind::Text(Some(text.clone()))),
+                (Dialect::Postgres, constant) => {
+                    let text = match constant {
+                        Constant::Text(text) => text.clone(),
+                        Constant::Integer(number) => number.to_string(),
+                        Constant::Boolean(yes) => yes.to_string(),
+                    };
+                    kind.cast(sql, |sql| {
+                        sql.bind(Bind::Text(Some(text)));
+                        sql.push("::text");
+                    });
+                }
+            },
+            Strategy::Pseudonym => {
+                kind.cast(sql, |sql| sql.slot("s", *slot));
+                *slot += 1;
+            }
+            Strategy::Truncate(unit) => self.truncated(sql, &change.column, kind, *unit),
+        }
+    }
+
+    fn truncated(&self, sql: &mut Sql, column: &Ident, kind: &TypeName, unit: Unit) {
+        match self.dialect {
+            Dialect::Postgres => {
+                sql.push(match unit {
+                    Unit::Day => "date_trunc('day', ",
+                    Unit::Month => "date_trunc('month', ",
+                    Unit::Year => "date_trunc('year', ",
+                });
+                sql.column(column);
+                sql.push(match kind.name.as_str() {
+                    "timestamptz" => ", 'UTC')",
+                    "date" => "::timestamp)::date",
+                    _ => "::timestamp)",
+                });
+            }
+            Dialect::Sqlite => {
+                sql.push(match unit {
+                    Unit::Day => "strftime('%Y-%m-%d', ",
+                    Unit::Month => "strftime('%Y-%m-01', ",
+                    Unit::Year => "strftime('%Y-01-01', ",
+                });
+                sql.column(column);
+                sql.push(")");
+            }
+        }
+    }
+
+    /// A column for somebody to read: bytes as hexadecimal digits.
+    fn readable(&self, sql: &mut Sql, column: &Ident) {
+        match self.dialect {
+            Dialect::Postgres => self.dialect.as_text(sql, |sql| sql.column(column)),
+            Dialect::Sqlite => {
+                sql.push("case typeof(");
+                sql.column(column);
+                sql.push(") when 'blob' then hex(");
+                sql.column(column);
+                sql.push(") else cast(");
+                sql.column(column);
+                sql.push(" as text) end");
+            }
+        }
+    }
+}
+
+fn nobody_owns(sql: &mut Sql, last: &WhenLast) {
+    sql.push("not exists (select 1 from ");
+    sql.table(&last.table);
+    sql.push(" as o where o.");
+    sql.ident(&last.column);
+    sql.push(" = ");
+    sql.column(&last.key);
+    sql.push(")");
+}
