@@ -1,5 +1,7 @@
 //! Every way in which a vendor can answer, and where the task stands then.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+
 use erasure_kit::Subsystem as _;
 use erasure_protocol::{
     Attempt, FaultClass, FaultCode, Identifier, IdentifierKind, Millis, Operation, Options, Outcome, Record, Reference,
