@@ -2,6 +2,7 @@
 
 use crate::session;
 use erasure_protocol::Millis;
+use futures_util::future::join_all;
 use lapin::{
     Acker,
     options::{BasicAckOptions, BasicRejectOptions},
@@ -200,6 +201,11 @@ impl Delivery {
     /// The attempt failed: the broker puts it back and counts the failure. (`basic.nack` would not be counted from 4.3 on.)
     pub async fn reject(self) -> Settled {
         self.settle(false).await
+    }
+
+    /// Acknowledges many at once: each for itself, but without waiting for one before telling of the next.
+    pub async fn ack_all(deliveries: impl IntoIterator<Item = Self>) -> Vec<Settled> {
+        join_all(deliveries.into_iter().map(Self::ack)).await
     }
 
     async fn settle(mut self, done: bool) -> Settled {
