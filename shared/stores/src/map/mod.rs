@@ -2,11 +2,13 @@
 
 mod canonical;
 mod catalog;
+mod check;
 mod consistency;
 mod name;
 mod normalise;
 mod order;
 mod parse;
+mod personal;
 mod problem;
 mod raw;
 mod read;
@@ -14,6 +16,7 @@ mod suggest;
 mod types;
 
 pub use catalog::{Catalog, Column, ForeignKey, Index, OnDelete, Table};
+pub use check::check;
 pub use name::{Ident, Name, TableName};
 pub use parse::MAP_BYTES_MAX;
 pub use problem::{Code, Problem, Refused, Severity};
@@ -21,3 +24,6 @@ pub use types::{
     Action, Alternative, Change, Comparison, Constant, CountedIn, KeepOption, Map, Place, Reach, Rule, Section, Strategy,
     Tenancy, Through, Unit, WhenLast,
 };
+
+#[cfg(test)]
+mod tests;

@@ -195,7 +195,11 @@ impl RuleReader<'_, '_> {
             self.refuse(Code::NoTenant, place, "does not say which tenant a row belongs to", advice);
         }
         let name = self.reader.name(self.name);
-        let table = self.reader.table(raw.table.as_ref().unwrap_or(self.name));
+        let table = match (&raw.table, &name) {
+            (Some(table), _) => self.reader.table(table),
+            (None, Some(_)) => self.reader.table(self.name),
+            (None, None) => None,
+        };
         let resolves = self.resolves(&raw.resolves);
         let [hide, restore, deactivate, reactivate] =
             [raw.hide, raw.restore, raw.deactivate, raw.reactivate].map(|it| self.set(it));
