@@ -13,6 +13,7 @@ mod header;
 mod info;
 mod keys;
 mod note;
+mod reading;
 mod record;
 mod script;
 mod streams;

@@ -8,4 +8,5 @@
 mod completion;
 mod model;
 mod robustness;
+mod server;
 mod world;

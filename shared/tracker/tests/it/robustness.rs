@@ -1,11 +1,11 @@
 //! What a wiped, foreign, forgetful or clustered Redis does to it.
 
+use crate::server::Server;
 use crate::world::{World, all_erased, claim_of, mark_of, purge, redis_url};
 use anyhow::{Context, Result};
 use erasure_protocol::{Blame, Fault, FaultClass, FaultCode, Header, LedgerId, Mask, Millis, RequestState, TaskOutcome};
 use erasure_tracker::{Claimed, Config, Error, Finished, Init, Mark, Marked, Tracker};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -242,60 +242,6 @@ async fn a_request_on_one_subject_is_small() -> Result<()> {
     assert!(["listpack", "ziplist"].contains(&encoding.as_str()), "{encoding}");
     assert!(complete <= 640, "{complete}");
     Ok(())
-}
-
-struct Server {
-    child: Child,
-    port: u16,
-    _dir: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    /// A Redis of the test's own, answering.
-    async fn start(arguments: &[&str]) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let dir = tempfile::tempdir()?;
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(dir.path())
-            .args(arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .context("redis-server is not installed; run ./tests/run")?;
-        let server = Self { child, port, _dir: dir };
-        server.wait_for(&["PING"], |answer| answer.contains("PONG")).await?;
-        Ok(server)
-    }
-
-    async fn wait_for(&self, command: &[&str], fits: impl Fn(&str) -> bool) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let answer = self.ask(command).await.unwrap_or_default();
-            if fits(&answer) {
-                return Ok(());
-            }
-            anyhow::ensure!(Instant::now() < deadline, "{command:?} answers {answer}");
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn ask(&self, command: &[&str]) -> Result<String> {
-        let mut raw = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
-        let mut sent = redis::cmd(command[0]);
-        sent.arg(&command[1..]);
-        Ok(sent.query_async(&mut raw).await?)
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
-    }
 }
 
 #[tokio::test]

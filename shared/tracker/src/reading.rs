@@ -1,0 +1,175 @@
+//! What can be read of a request: progress, evidence, what is outstanding, one person.
+
+use crate::connection::Routed;
+use crate::header::{self, Fields, Stored, first_number};
+use crate::record::Record;
+use crate::{Error, Evidence, EvidenceBits, Outstanding, OutstandingSlices, PersonTask, Tracker, VerifiedAt, answer};
+use erasure_protocol::{Done, Mask, Millis, Progress, RequestKey, SLICE_SUBJECTS_MAX};
+use redis::{Cmd, Value};
+
+impl Tracker {
+    /// How far requests are, in one read each. `None` where the tracker does not know.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn progress(&self, requests: &[RequestKey]) -> Result<Vec<Option<Progress>>, Error> {
+        let reads = requests
+            .iter()
+            .map(|it| self.read_hash(*it, self.keys().header(*it)))
+            .collect();
+        let answers = self.connection.commands("reading progress", reads).await?;
+        let read = |(request, answer): (&RequestKey, Value)| {
+            let progress = header::progress(*request, &answer::fields(answer)?);
+            Ok(progress.filter(|it| it.header.ledger == self.shared.ledger))
+        };
+        requests.iter().zip(answers).map(read).collect()
+    }
+
+    /// All evidence of an open request. `None` when the tracker does not know it, or has it as final.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn evidence(&self, request: RequestKey) -> Result<Option<Evidence>, Error> {
+        let Some((stored, fields, _)) = self.read_all(request).await? else {
+            return Ok(None);
+        };
+        let mut evidence = Evidence {
+            plan_version: stored.header.plan.version(),
+            ..Evidence::default()
+        };
+        for (entry, slice, record) in records(&fields) {
+            let bits = Done::ALL.into_iter().map(|done| EvidenceBits {
+                entry,
+                slice,
+                done,
+                mask: record.mask(done),
+            });
+            evidence.bits.extend(bits.filter(|it| !it.mask.is_empty()));
+            if record.at > Millis(0) {
+                evidence.verified.push(VerifiedAt {
+                    entry,
+                    slice,
+                    at: record.at,
+                });
+            }
+        }
+        Ok(Some(evidence))
+    }
+
+    /// The slices of an open request that are not done. `None` when the tracker does not know it, or has it as final.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn outstanding(&self, request: RequestKey) -> Result<Option<OutstandingSlices>, Error> {
+        let Some((stored, fields, now)) = self.read_all(request).await? else {
+            return Ok(None);
+        };
+        let subjects = usize::try_from(stored.header.subjects).unwrap_or(SLICE_SUBJECTS_MAX);
+        let one = |entry: usize, slice: u32| {
+            let name = format!("{entry}.{slice}");
+            let record = fields
+                .get(name.as_bytes())
+                .map(|bytes| Record::parse(bytes))
+                .unwrap_or_default();
+            let count = if record.count > 0 {
+                record.count
+            } else {
+                subjects.min(SLICE_SUBJECTS_MAX)
+            };
+            Outstanding {
+                entry,
+                slice,
+                missing: Mask::first(count).without(&record.done()).without(&record.failed),
+                leased_until: Millis(first_number(fields.get(format!("l{name}").as_bytes()))),
+                due: Millis(first_number(fields.get(format!("d{name}").as_bytes()))),
+            }
+        };
+        let live: Vec<usize> = stored.header.plan.live().map(|(at, _)| at).collect();
+        let all = live
+            .into_iter()
+            .flat_map(|entry| (0..stored.header.slices).map(move |slice| (entry, slice)));
+        let slices = all
+            .map(|(entry, slice)| one(entry, slice))
+            .filter(|it| !it.missing.is_empty())
+            .collect();
+        Ok(Some(OutstandingSlices { slices, now }))
+    }
+
+    /// What is known of one person, by live entry. `None` when the tracker does not know the request, or has it as final.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn person(&self, request: RequestKey, slice: u32, position: usize) -> Result<Option<Vec<PersonTask>>, Error> {
+        let Some((stored, _)) = self.read_header(request).await? else {
+            return Ok(None);
+        };
+        let live: Vec<usize> = stored.header.plan.live().map(|(at, _)| at).collect();
+        if live.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(if stored.inline {
+            self.keys().header(request)
+        } else {
+            self.keys().bits(request)
+        });
+        live.iter().for_each(|entry| {
+            command.arg(format!("{entry}.{slice}"));
+        });
+        let answer = self.connection.one("reading a person's tasks", &command).await?;
+        let raw: Vec<Option<Vec<u8>>> = redis::from_redis_value(answer).map_err(|_| Error::Unreadable { what: "evidence" })?;
+        let state = |bytes: Option<Vec<u8>>| Record::parse(&bytes.unwrap_or_default()).state(position);
+        Ok(Some(
+            live.into_iter()
+                .zip(raw)
+                .map(|(entry, bytes)| PersonTask {
+                    entry,
+                    state: state(bytes),
+                })
+                .collect(),
+        ))
+    }
+
+    fn read_hash(&self, request: RequestKey, key: String) -> Routed<Cmd> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(key);
+        self.routed(request, command)
+    }
+
+    async fn read_header(&self, request: RequestKey) -> Result<Option<(Stored, Fields)>, Error> {
+        let (_, command) = self.read_hash(request, self.keys().header(request));
+        let fields = answer::fields(self.connection.one("reading a request", &command).await?)?;
+        let stored = Stored::read(request, &fields);
+        let ours = |it: &Stored| it.header.ledger == self.shared.ledger && !it.header.state.is_final();
+        Ok(stored.filter(ours).map(|it| (it, fields)))
+    }
+
+    /// An open request with the fields of the hash that holds its evidence, and the time.
+    async fn read_all(&self, request: RequestKey) -> Result<Option<(Stored, Fields, Millis)>, Error> {
+        // The time first: what was leased after it is then never taken for expired.
+        let now = self.ping().await?;
+        let Some((stored, fields)) = self.read_header(request).await? else {
+            return Ok(None);
+        };
+        if stored.inline {
+            return Ok(Some((stored, fields, now)));
+        }
+        let (_, command) = self.read_hash(request, self.keys().bits(request));
+        let bits = answer::fields(self.connection.one("reading evidence", &command).await?)?;
+        Ok(Some((stored, bits, now)))
+    }
+}
+
+/// The records among the fields of a hash, in order.
+fn records(fields: &Fields) -> Vec<(usize, u32, Record)> {
+    let place = |name: &[u8]| -> Option<(usize, u32)> {
+        let (entry, slice) = std::str::from_utf8(name).ok()?.split_once('.')?;
+        Some((entry.parse().ok()?, slice.parse().ok()?))
+    };
+    let mut records: Vec<_> = fields
+        .iter()
+        .filter_map(|(name, bytes)| place(name).map(|(entry, slice)| (entry, slice, Record::parse(bytes))))
+        .collect();
+    records.sort_unstable_by_key(|(entry, slice, _)| (*entry, *slice));
+    records
+}
