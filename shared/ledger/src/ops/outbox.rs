@@ -1,0 +1,58 @@
+//! Events on their way out.
+
+use crate::sql::{ROWS_PER_STATEMENT, Tx, Value, args, insert_many, placeholders};
+use crate::{Error, Event, Ledger};
+use erasure_protocol::Millis;
+
+impl Ledger {
+    /// Events not sent yet, in the order in which they were written.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn unsent(&self, limit: u32) -> Result<Vec<Event>, Error> {
+        let text = "SELECT id, kind, routing_key, body FROM outbox WHERE sent_at IS NULL ORDER BY position LIMIT $1";
+        let rows = self.rows("reading the outbox", text, args![limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Event {
+                    id: row.text(0)?.to_owned(),
+                    kind: row.text(1)?.to_owned(),
+                    routing_key: row.text(2)?.to_owned(),
+                    body: row.blob(3)?.to_vec(),
+                })
+            })
+            .collect()
+    }
+
+    /// Marks events as sent, once the broker has confirmed them.
+    ///
+    /// # Errors
+    /// When the database cannot be reached: then they are sent again, which is harmless.
+    pub async fn mark_sent(&self, ids: &[String], now: Millis) -> Result<(), Error> {
+        let mut tx = self.begin("marking events as sent").await?;
+        for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+            let text = format!(
+                "UPDATE outbox SET sent_at = $1 WHERE sent_at IS NULL AND id IN ({})",
+                placeholders(2, chunk.len())
+            );
+            let values = std::iter::once(Value::from(now)).chain(chunk.iter().map(|id| Value::from(id.as_str())));
+            tx.execute(text, values.collect()).await?;
+        }
+        tx.commit().await
+    }
+}
+
+pub(super) async fn insert_events(tx: &mut Tx, events: &[Event], now: Millis) -> Result<(), Error> {
+    let rows = events.iter().map(|it| {
+        args![
+            it.id.as_str(),
+            it.kind.as_str(),
+            it.routing_key.as_str(),
+            it.body.as_slice(),
+            now
+        ]
+    });
+    let target = "outbox (id, kind, routing_key, body, created_at)";
+    insert_many(tx, target, "ON CONFLICT (id) DO NOTHING", rows.collect()).await?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The register of subsystems.
+
+use super::act::insert_act;
+use crate::sql::{Row, Tx, args};
+use crate::{Error, EvidenceHistory, Ledger, NewAct, Registered, Subsystem};
+use erasure_protocol::{EvidenceKey, Millis, PlanEntry, SubsystemName};
+
+impl Ledger {
+    /// Says under which evidence key a process works, and learns whether that counts. A key never seen before becomes the current
+    /// one; a key that was current once marks an outdated process. Registering a retired subsystem brings it back.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn register_subsystem(
+        &self,
+        name: &SubsystemName,
+        kind: &str,
+        evidence: EvidenceKey,
+        now: Millis,
+    ) -> Result<Registered, Error> {
+        let mut tx = self.begin("registering a subsystem").await?;
+        // Written first, so that two processes that register at once wait for each other.
+        let is_new = tx
+            .execute(
+                "INSERT INTO subsystem (name, kind, evidence, retired) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING",
+                args![name.as_str(), kind, evidence],
+            )
+            .await?;
+        let text = "SELECT evidence, kind, retired FROM subsystem WHERE name = $1";
+        let rows = tx.query_for_update(text, args![name.as_str()]).await?;
+        let row = rows.first().ok_or(Error::Damaged("a subsystem"))?;
+        let current = EvidenceKey(row.bytes(0)?);
+        if is_new == 0 && current == evidence && row.text(1)? == kind && !row.flag(2)? {
+            return Ok(Registered::Current);
+        }
+        let is_fresh = tx
+            .execute(
+                "INSERT INTO subsystem_evidence (name, evidence, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                args![name.as_str(), evidence, now],
+            )
+            .await?;
+        if is_fresh == 0 && current != evidence {
+            return Ok(Registered::Outdated { current });
+        }
+        let update = "UPDATE subsystem SET evidence = $2, kind = $3, retired = 0 WHERE name = $1";
+        tx.execute(update, args![name.as_str(), evidence, kind]).await?;
+        tx.commit().await?;
+        Ok(match (is_new, current == evidence) {
+            (0, true) => Registered::Current,
+            (0, false) => Registered::NewCurrent { replaced: Some(current) },
+            _ => Registered::NewCurrent { replaced: None },
+        })
+    }
+
+    /// Every subsystem ever registered, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn subsystems(&self) -> Result<Vec<Subsystem>, Error> {
+        let text = "SELECT name, evidence, retired, kind FROM subsystem ORDER BY name";
+        self.rows("listing the subsystems", text, args![])
+            .await?
+            .iter()
+            .map(subsystem)
+            .collect()
+    }
+
+    /// The evidence keys that a subsystem has had, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn evidence_history(&self, name: &SubsystemName) -> Result<Vec<EvidenceHistory>, Error> {
+        let text = "SELECT evidence, since FROM subsystem_evidence WHERE name = $1 ORDER BY since, evidence";
+        let rows = self.rows("reading the evidence keys", text, args![name.as_str()]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(EvidenceHistory {
+                    evidence: EvidenceKey(row.bytes(0)?),
+                    since: row.millis(1)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes a subsystem out, with the act: new requests need not pass it. Open ones still must, or be closed. `false`: it is not
+    /// registered, or retired already.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn retire_subsystem(&self, name: &SubsystemName, act: &NewAct) -> Result<bool, Error> {
+        let mut tx = self.begin("retiring a subsystem").await?;
+        let text = "UPDATE subsystem SET retired = 1 WHERE name = $1 AND retired = 0";
+        let is_done = tx.execute(text, args![name.as_str()]).await? == 1;
+        if is_done {
+            insert_act(&mut tx, act).await?;
+            tx.commit().await?;
+        }
+        Ok(is_done)
+    }
+}
+
+/// How live entries of a plan differ from what is registered.
+pub(super) enum Mismatch {
+    Outdated(SubsystemName),
+    Missing(SubsystemName),
+    Unknown(SubsystemName),
+}
+
+/// Compares live entries with what is registered, and holds the register as it is until the end of the transaction.
+pub(super) async fn compare_with_register(tx: &mut Tx, live: &[&PlanEntry]) -> Result<Option<Mismatch>, Error> {
+    let text = "SELECT name, evidence, retired, kind FROM subsystem ORDER BY name";
+    let rows = tx.query_for_share(text, args![]).await?;
+    let registered = rows.iter().map(subsystem).collect::<Result<Vec<_>, _>>()?;
+    for entry in live {
+        match registered.iter().find(|it| it.name == entry.subsystem) {
+            None => return Ok(Some(Mismatch::Unknown(entry.subsystem.clone()))),
+            Some(it) if it.retired => return Ok(Some(Mismatch::Unknown(entry.subsystem.clone()))),
+            Some(it) if it.evidence != entry.evidence => return Ok(Some(Mismatch::Outdated(entry.subsystem.clone()))),
+            Some(_) => {}
+        }
+    }
+    let missing = registered
+        .iter()
+        .find(|it| !it.retired && !live.iter().any(|entry| entry.subsystem == it.name));
+    Ok(missing.map(|it| Mismatch::Missing(it.name.clone())))
+}
+
+fn subsystem(row: &Row) -> Result<Subsystem, Error> {
+    Ok(Subsystem {
+        name: row.word(0, |text| SubsystemName::new(text).ok())?,
+        evidence: EvidenceKey(row.bytes(1)?),
+        retired: row.flag(2)?,
+        kind: row.text(3)?.to_owned(),
+    })
+}

@@ -1,0 +1,96 @@
+//! The tables, as numbered migrations that only ever grow at the end.
+//!
+//! `{blob}`, `{identity}` and `{without_rowid}` stand for what the two databases call differently. Times are milliseconds since
+//! 1970, flags 0 or 1, keys of requests 16 bytes. A migration must leave what the version before it reads and writes in place: one
+//! version back runs on the newer schema.
+
+/// One step.
+pub(crate) struct Migration {
+    /// For both databases.
+    pub(crate) both: &'static [&'static str],
+    /// Only for SQLite, afterwards.
+    pub(crate) sqlite: &'static [&'static str],
+}
+
+/// The migration with number n is at n - 1.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    both: FIRST,
+    sqlite: FIRST_SQLITE,
+}];
+
+/// The newest version that this software writes for.
+pub(crate) fn newest() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// The tables in which a running fleet inserts, updates and deletes.
+pub(crate) const WORKING_TABLES: &[&str] = &[
+    "subsystem",
+    "subsystem_evidence",
+    "request",
+    "request_part",
+    "plan_entry",
+    "slice",
+    "subject_hash",
+    "report",
+    "dispatch",
+    "evidence",
+    "outbox",
+    "parked",
+];
+
+const FIRST: &[&str] = &[
+    "CREATE TABLE ledger_meta (one BIGINT PRIMARY KEY CHECK (one = 1), ledger TEXT NOT NULL, seq BIGINT NOT NULL)",
+    "CREATE TABLE subsystem (name TEXT PRIMARY KEY, kind TEXT NOT NULL, evidence {blob} NOT NULL, retired BIGINT NOT NULL)",
+    "CREATE TABLE subsystem_evidence (name TEXT NOT NULL, evidence {blob} NOT NULL, since BIGINT NOT NULL, \
+     PRIMARY KEY (name, evidence))",
+    "CREATE TABLE request (id {blob} PRIMARY KEY, tenant TEXT NOT NULL, request_id TEXT NOT NULL, operation TEXT NOT NULL, \
+     options TEXT NOT NULL, source TEXT NOT NULL, origin TEXT NOT NULL, ticket TEXT, regulation TEXT NOT NULL, \
+     received_at BIGINT NOT NULL, accepted_at BIGINT NOT NULL, due_at BIGINT NOT NULL, lane TEXT NOT NULL, state TEXT NOT NULL, \
+     plan_version BIGINT NOT NULL, slices BIGINT NOT NULL, subjects BIGINT NOT NULL, data_key_id TEXT, data_key {blob}, \
+     dispatched BIGINT NOT NULL DEFAULT 0, last_dispatch_at BIGINT, generation BIGINT NOT NULL DEFAULT 1, \
+     overdue BIGINT NOT NULL DEFAULT 0, at_risk BIGINT NOT NULL DEFAULT 0, finished_at BIGINT, verified_at BIGINT, \
+     software TEXT, confirmations TEXT, UNIQUE (tenant, request_id))",
+    "CREATE INDEX request_by_request_id ON request (request_id)",
+    "CREATE INDEX request_open ON request (id) WHERE finished_at IS NULL",
+    "CREATE INDEX request_undispatched ON request (accepted_at) WHERE finished_at IS NULL AND dispatched = 0",
+    "CREATE INDEX request_due ON request (due_at) WHERE finished_at IS NULL AND overdue = 0",
+    "CREATE INDEX request_finished ON request (finished_at) WHERE finished_at IS NOT NULL",
+    "CREATE INDEX request_by_key ON request (data_key_id) WHERE finished_at IS NULL",
+    "CREATE TABLE request_part (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, number BIGINT NOT NULL, \
+     last BIGINT NOT NULL, fingerprint {blob} NOT NULL, PRIMARY KEY (request, number))",
+    "CREATE TABLE plan_entry (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, position BIGINT NOT NULL, \
+     phase TEXT NOT NULL, subsystem TEXT NOT NULL, evidence {blob} NOT NULL, live BIGINT NOT NULL, \
+     PRIMARY KEY (request, position))",
+    "CREATE TABLE slice (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, number BIGINT NOT NULL, \
+     count BIGINT NOT NULL, sealed {blob}, PRIMARY KEY (request, number))",
+    "CREATE TABLE subject_hash (hash {blob} NOT NULL, request {blob} NOT NULL, slice BIGINT NOT NULL, position BIGINT NOT NULL, \
+     key_id TEXT NOT NULL, PRIMARY KEY (hash, request, slice, position)){without_rowid}",
+    "CREATE INDEX subject_hash_by_request ON subject_hash (request)",
+    "CREATE TABLE report (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, entry BIGINT NOT NULL, \
+     slice BIGINT NOT NULL, ordinal BIGINT NOT NULL, kind TEXT NOT NULL, tasks {blob} NOT NULL, code TEXT, source TEXT, \
+     class TEXT, blame TEXT, retry_after_ms BIGINT, attempt BIGINT NOT NULL, due_at BIGINT, ground TEXT, sealed {blob}, \
+     at BIGINT NOT NULL, PRIMARY KEY (request, entry, slice, ordinal))",
+    "CREATE INDEX report_pending ON report (due_at) WHERE kind = 'pending'",
+    "CREATE INDEX report_failed ON report (request, entry, slice, ordinal) WHERE kind = 'failed'",
+    "CREATE TABLE dispatch (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, entry BIGINT NOT NULL, \
+     slice BIGINT NOT NULL, count BIGINT NOT NULL, last_at BIGINT NOT NULL, PRIMARY KEY (request, entry, slice)){without_rowid}",
+    "CREATE TABLE evidence (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, entry BIGINT NOT NULL, \
+     slice BIGINT NOT NULL, letter TEXT NOT NULL, tasks {blob} NOT NULL, verified_at BIGINT NOT NULL, \
+     PRIMARY KEY (request, entry, slice, letter))",
+    "CREATE TABLE outbox (position {identity}, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, routing_key TEXT NOT NULL, \
+     body {blob} NOT NULL, created_at BIGINT NOT NULL, sent_at BIGINT)",
+    "CREATE INDEX outbox_unsent ON outbox (position) WHERE sent_at IS NULL",
+    "CREATE TABLE parked (id TEXT PRIMARY KEY, tenant TEXT, queue TEXT NOT NULL, code TEXT NOT NULL, field TEXT, sealed {blob}, \
+     at BIGINT NOT NULL, expires_at BIGINT NOT NULL, state TEXT NOT NULL)",
+    "CREATE INDEX parked_expiry ON parked (expires_at)",
+    "CREATE TABLE act (id TEXT PRIMARY KEY, at BIGINT NOT NULL, actor TEXT NOT NULL, role TEXT NOT NULL, kind TEXT NOT NULL, \
+     target TEXT NOT NULL, reason TEXT NOT NULL, payload TEXT NOT NULL, result TEXT NOT NULL)",
+    "CREATE INDEX act_by_target ON act (target, at)",
+];
+
+// On PostgreSQL the grants say the same: the run roles may only insert and read.
+const FIRST_SQLITE: &[&str] = &[
+    "CREATE TRIGGER act_is_not_changed BEFORE UPDATE ON act BEGIN SELECT RAISE(ABORT, 'acts are never changed'); END",
+    "CREATE TRIGGER act_is_not_deleted BEFORE DELETE ON act BEGIN SELECT RAISE(ABORT, 'acts are never deleted'); END",
+];
