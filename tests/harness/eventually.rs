@@ -60,7 +60,9 @@ mod tests {
 
     #[tokio::test]
     async fn it_says_what_never_came() {
-        let error = eventually_true("pigs fly", Duration::from_millis(30), || async { false }).await.unwrap_err();
+        let error = eventually_true("pigs fly", Duration::from_millis(30), || async { false })
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("pigs fly"), "{error}");
     }
 }

@@ -1,9 +1,15 @@
-//! What the integration tests stand on: real servers, the real binary in real processes, a wire that can be cut.
+//! What the integration tests stand on: real servers, the real binary in real processes, a company whose people are to be
+//! forgotten, a wire that can be cut.
 
+pub mod binary;
+pub mod company;
 pub mod eventually;
 pub mod opendsr;
 pub mod private;
 pub mod process;
 pub mod producer;
 pub mod proxy;
+pub mod role;
 pub mod servers;
+pub mod vhost;
+pub mod world;

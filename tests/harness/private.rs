@@ -45,7 +45,10 @@ impl PrivateServer {
     /// # Errors
     /// When it does not start.
     pub fn start(kind: Kind) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("erasure-private.").tempdir().context("making a folder")?;
+        let dir = tempfile::Builder::new()
+            .prefix("erasure-private.")
+            .tempdir()
+            .context("making a folder")?;
         let server = Self { kind, dir };
         let own_pid = std::process::id().to_string();
         server.services(&["start"], &["--until", &own_pid, "--durable"])?;
@@ -158,7 +161,9 @@ impl PrivateServer {
     }
 
     fn services(&self, command: &[&str], options: &[&str]) -> Result<()> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("deploy").join("services");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .with_file_name("deploy")
+            .join("services");
         // The server inherits what we give; a pipe would stay open for as long as it runs.
         let log = std::fs::File::create(self.dir.path().join("services.log")).context("making a log")?;
         let status = Command::new("bash")

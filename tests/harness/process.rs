@@ -34,7 +34,9 @@ impl Signal {
 /// When there is no such process.
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     // The workspace forbids unsafe code, and the shell has `kill` built in.
-    let status = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal.name(), &pid.to_string()]).status();
+    let status = Command::new("sh")
+        .args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal.name(), &pid.to_string()])
+        .status();
     let status = status.context("running sh")?;
     ensure!(status.success(), "process {pid} could not be sent {signal:?}");
     Ok(())

@@ -67,9 +67,14 @@ impl Producer {
     /// # Errors
     /// When it says nothing in time.
     pub async fn publish(&self, message: &Message) -> Result<Published> {
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
         let (exchange, key) = (message.exchange.as_str(), message.routing_key.as_str());
-        let sent = self.channel.basic_publish(exchange.into(), key.into(), options, &message.body, properties(message));
+        let sent = self
+            .channel
+            .basic_publish(exchange.into(), key.into(), options, &message.body, properties(message));
         let confirm = in_time("publishing", sent).await?;
         let confirmation = in_time("a confirmation", confirm).await?;
         match confirmation {
@@ -85,7 +90,11 @@ impl Producer {
     /// # Errors
     /// When there is no such queue.
     pub async fn take(&self, queue: &str) -> Result<Option<Vec<u8>>> {
-        let got = in_time("getting", self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true })).await?;
+        let got = in_time(
+            "getting",
+            self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }),
+        )
+        .await?;
         Ok(got.map(|message| message.delivery.data))
     }
 
@@ -94,8 +103,15 @@ impl Producer {
     /// # Errors
     /// When there is no such queue. The channel is then gone as well.
     pub async fn depth(&self, queue: &str) -> Result<(u32, u32)> {
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let declared = in_time("looking at a queue", self.channel.queue_declare(queue.into(), options, FieldTable::default())).await?;
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let declared = in_time(
+            "looking at a queue",
+            self.channel.queue_declare(queue.into(), options, FieldTable::default()),
+        )
+        .await?;
         Ok((declared.message_count(), declared.consumer_count()))
     }
 
@@ -105,14 +121,31 @@ impl Producer {
     /// When the exchange is not there.
     pub async fn tap(&self, exchange: &str, pattern: &str) -> Result<Tap> {
         let channel = in_time("opening a channel", self.connection.create_channel()).await?;
-        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-        let queue = in_time("declaring a queue", channel.queue_declare("".into(), options, FieldTable::default())).await?;
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            auto_delete: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = in_time(
+            "declaring a queue",
+            channel.queue_declare("".into(), options, FieldTable::default()),
+        )
+        .await?;
         let name = queue.name().clone();
-        let bound = channel.queue_bind(name.clone(), exchange.into(), pattern.into(), QueueBindOptions::default(), FieldTable::default());
+        let bound = channel.queue_bind(
+            name.clone(),
+            exchange.into(),
+            pattern.into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
         in_time("binding a queue", bound).await?;
         let consumed = channel.basic_consume(name, "".into(), BasicConsumeOptions::default(), FieldTable::default());
         let consumer = in_time("consuming", consumed).await?;
-        Ok(Tap { _channel: channel, consumer })
+        Ok(Tap {
+            _channel: channel,
+            consumer,
+        })
     }
 }
 
@@ -139,7 +172,9 @@ impl Tap {
     /// # Errors
     /// When there is none before the deadline.
     pub async fn next(&mut self, deadline: Duration) -> Result<Heard> {
-        let next = tokio::time::timeout(deadline, self.consumer.next()).await.context("nothing was heard in time")?;
+        let next = tokio::time::timeout(deadline, self.consumer.next())
+            .await
+            .context("nothing was heard in time")?;
         let delivery = next.context("the tap's connection has ended")??;
         delivery.ack(BasicAckOptions::default()).await?;
         Ok(Heard {
@@ -167,5 +202,7 @@ fn properties(message: &Message) -> BasicProperties {
 
 async fn in_time<T>(doing: &str, answer: impl Future<Output = lapin::Result<T>>) -> Result<T> {
     let answered = tokio::time::timeout(ANSWER, answer).await;
-    answered.with_context(|| format!("{doing}: the broker did not answer"))?.with_context(|| doing.to_owned())
+    answered
+        .with_context(|| format!("{doing}: the broker did not answer"))?
+        .with_context(|| doing.to_owned())
 }

@@ -43,7 +43,11 @@ impl Proxy {
         let address = listener.local_addr().context("asking for the proxy's port")?;
         let (wire, seen) = watch::channel(Wire::Whole);
         let accepting = tokio::spawn(accept(listener, upstream, seen));
-        Ok(Self { address, wire, accepting })
+        Ok(Self {
+            address,
+            wire,
+            accepting,
+        })
     }
 
     /// Where it listens.
@@ -107,7 +111,9 @@ async fn forward(client: TcpStream, upstream: String, mut wire: watch::Receiver<
     if wire.wait_for(|wire| *wire != Wire::Hole).await.is_err() || *wire.borrow() == Wire::Cut {
         return;
     }
-    let Ok(server) = TcpStream::connect(upstream).await else { return };
+    let Ok(server) = TcpStream::connect(upstream).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();

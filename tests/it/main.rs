@@ -1,5 +1,7 @@
 //! The integration tests. Names with a meaning to `.config/nextest.toml`: `drill` kills, wipes and cuts private
 //! servers, `soak` runs for as long as asked, `layout` only reads files.
 
+mod company;
+mod drill;
 mod layout;
 mod subprocessors;

@@ -1,0 +1,3 @@
+//! Tests that kill, wipe, stop and cut private servers. One at a time: see `.config/nextest.toml`.
+
+mod servers;
