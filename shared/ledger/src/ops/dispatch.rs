@@ -55,8 +55,13 @@ impl Ledger {
             if !is_running(&mut tx, request).await? {
                 continue;
             }
+            let mut has_counted = false;
             for at in positions {
                 counts[at] = count_one(&mut tx, wanted[at], now).await?;
+                has_counted |= counts[at].is_some();
+            }
+            if !has_counted {
+                continue;
             }
             tx.execute("UPDATE request SET last_dispatch_at = $2 WHERE id = $1", args![request, now])
                 .await?;

@@ -2,8 +2,9 @@ use crate::world::*;
 use erasure_ledger::*;
 use erasure_protocol::*;
 
-pub async fn a_repeated_request_is_the_same_and_other_content_a_conflict(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn a_repeated_request_is_the_same_and_other_content_a_conflict(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let before = ledger.seq().await.unwrap();
     assert_eq!(
         ledger.accept(whole("acme", "1", 3)).await.unwrap(),
@@ -34,8 +35,9 @@ pub async fn a_repeated_request_is_the_same_and_other_content_a_conflict(world: 
     assert!(ledger.slice(key, 0).await.unwrap().is_some() && ledger.slice(key, 1).await.unwrap().is_none());
 }
 
-pub async fn two_tenants_may_use_one_request_id(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn two_tenants_may_use_one_request_id(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     for of in ["acme", "other"] {
         assert!(matches!(
             ledger.accept(whole(of, "1", 1)).await.unwrap(),
@@ -47,8 +49,9 @@ pub async fn two_tenants_may_use_one_request_id(world: World) {
     assert_ne!(found[0].1, found[1].1);
 }
 
-pub async fn parts_may_come_in_any_order_and_twice(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn parts_may_come_in_any_order_and_twice(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let key = part("p", 0, false).request;
     for (number, last) in [(2, true), (0, false)] {
         assert!(matches!(
@@ -95,16 +98,18 @@ pub async fn parts_may_come_in_any_order_and_twice(world: World) {
     );
 }
 
-pub async fn a_later_part_must_be_sealed_under_the_first_key(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn a_later_part_must_be_sealed_under_the_first_key(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     ledger.accept(part("p", 0, false)).await.unwrap();
     let mut second = part("p", 1, true);
     second.key = wrapped(b"another");
     assert_eq!(ledger.accept(second).await.unwrap(), Accepted::OtherKey(wrapped(PLANTED_KEY)));
 }
 
-pub async fn a_plan_must_agree_with_the_register(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn a_plan_must_agree_with_the_register(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let planned = |plan: Vec<PlanEntry>| NewPart {
         plan,
         ..whole("acme", "1", 1)
@@ -144,8 +149,9 @@ pub async fn a_plan_must_agree_with_the_register(world: World) {
     assert_eq!(ledger.acts("segments").await.unwrap(), [act("a", "segments")]);
 }
 
-pub async fn several_are_taken_in_one_transaction(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn several_are_taken_in_one_transaction(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let mut conflicting = whole("acme", "2", 1);
     conflicting.fingerprint = vec![9; 32];
     let parts = vec![
@@ -169,8 +175,9 @@ pub async fn several_are_taken_in_one_transaction(world: World) {
     assert!(matches!(ledger.accept(wrong).await, Err(Error::Refused(_))));
 }
 
-pub async fn open_requests_on_the_same_person_are_found(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn open_requests_on_the_same_person_are_found(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let mut new = whole("acme", "1", 2);
     new.hashes = vec![hash(0, 0, 7), hash(0, 1, 8), hash(0, 1, 9)];
     ledger.accept(new.clone()).await.unwrap();
@@ -205,8 +212,9 @@ pub async fn open_requests_on_the_same_person_are_found(world: World) {
     assert_eq!(ledger.key_references(&KeyId("2026-10-aa".into())).await.unwrap().data_keys, 0);
 }
 
-pub async fn ambiguous_subjects_need_attention_from_the_start(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn ambiguous_subjects_need_attention_from_the_start(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let ambiguous = Fault::new(FaultClass::Permanent, Blame::Subject, FaultCode::Ambiguous, "profiles");
     let mut new = whole("acme", "1", 1);
     new.failed_now = vec![FailedNow {

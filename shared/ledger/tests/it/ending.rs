@@ -2,16 +2,17 @@ use crate::world::*;
 use erasure_ledger::*;
 use erasure_protocol::*;
 
-async fn with_request(world: World, count: u16) -> (Ledger, RequestKey) {
-    let ledger = world.registered().await.ledger;
+async fn with_request(world: World, count: u16) -> (World, Ledger, RequestKey) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let new = whole("acme", "1", count);
     let request = new.request;
     ledger.accept(new).await.unwrap();
-    (ledger, request)
+    (world, ledger, request)
 }
 
-pub async fn a_request_ends_once_and_never_again(world: World) {
-    let (ledger, request) = with_request(world, 3).await;
+pub(crate) async fn a_request_ends_once_and_never_again(world: World) {
+    let (_world, ledger, request) = with_request(world, 3).await;
     let erased = end(request, 3, RequestState::Erased, Done::Erased);
     assert_eq!(ledger.finalise(erased.clone()).await.unwrap(), Finalised::Now);
     assert_eq!(
@@ -56,8 +57,8 @@ pub async fn a_request_ends_once_and_never_again(world: World) {
     assert_eq!(ledger.unsent(10).await.unwrap().len(), 2);
 }
 
-pub async fn missing_evidence_is_no_end(world: World) {
-    let (ledger, request) = with_request(world, 3).await;
+pub(crate) async fn missing_evidence_is_no_end(world: World) {
+    let (_world, ledger, request) = with_request(world, 3).await;
     let whole_end = end(request, 3, RequestState::Erased, Done::Erased);
     let mut one_short = whole_end.clone();
     one_short.evidence[1].tasks = Mask::first(2);
@@ -96,8 +97,8 @@ pub async fn missing_evidence_is_no_end(world: World) {
     assert_eq!(ledger.finalise(unknown).await.unwrap(), Finalised::Unknown);
 }
 
-pub async fn a_changed_plan_or_register_is_no_end(world: World) {
-    let (ledger, request) = with_request(world, 1).await;
+pub(crate) async fn a_changed_plan_or_register_is_no_end(world: World) {
+    let (_world, ledger, request) = with_request(world, 1).await;
     let erased = end(request, 1, RequestState::Erased, Done::Erased);
     ledger
         .register_subsystem(&subsystem("segments"), "segments", evidence_key(2), NOW)
@@ -147,8 +148,8 @@ pub async fn a_changed_plan_or_register_is_no_end(world: World) {
     );
 }
 
-pub async fn what_was_kept_is_told_after_the_end(world: World) {
-    let (ledger, request) = with_request(world, 2).await;
+pub(crate) async fn what_was_kept_is_told_after_the_end(world: World) {
+    let (_world, ledger, request) = with_request(world, 2).await;
     let (ground, until) = (Ground("GDPR Art. 17(3)(b)".into()), Millis(NOW.0 + 9));
     let kept = TaskOutcome::Retained {
         tasks: mask(&[1]),
@@ -190,8 +191,8 @@ pub async fn what_was_kept_is_told_after_the_end(world: World) {
     assert_eq!((people.erased, people.retained, people.total()), (1, 1, 2));
 }
 
-pub async fn closing_is_never_erased(world: World) {
-    let (ledger, request) = with_request(world, 2).await;
+pub(crate) async fn closing_is_never_erased(world: World) {
+    let (_world, ledger, request) = with_request(world, 2).await;
     let failed = TaskOutcome::Failed {
         tasks: mask(&[1]),
         fault: fault(),
@@ -232,8 +233,8 @@ pub async fn closing_is_never_erased(world: World) {
     assert_eq!(ledger.acts(&target).await.unwrap(), [act("a", &target)]);
 }
 
-pub async fn finished_requests_are_purged_with_all_that_is_theirs(world: World) {
-    let (ledger, request) = with_request(world, 1).await;
+pub(crate) async fn finished_requests_are_purged_with_all_that_is_theirs(world: World) {
+    let (_world, ledger, request) = with_request(world, 1).await;
     let mut open = whole("acme", "2", 1);
     open.hashes = vec![hash(0, 0, 5)];
     ledger.accept(open.clone()).await.unwrap();

@@ -3,16 +3,17 @@ use erasure_ledger::*;
 use erasure_protocol::*;
 use std::time::Duration;
 
-async fn with_request(world: World, count: u16) -> (Ledger, RequestKey) {
-    let ledger = world.registered().await.ledger;
+async fn with_request(world: World, count: u16) -> (World, Ledger, RequestKey) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let new = whole("acme", "1", count);
     let request = new.request;
     ledger.accept(new).await.unwrap();
-    (ledger, request)
+    (world, ledger, request)
 }
 
-pub async fn dispatch_is_compare_and_set(world: World) {
-    let (ledger, request) = with_request(world, 2).await;
+pub(crate) async fn dispatch_is_compare_and_set(world: World) {
+    let (_world, ledger, request) = with_request(world, 2).await;
     let of = |entry, expected| Dispatch {
         request,
         entry,
@@ -46,8 +47,8 @@ pub async fn dispatch_is_compare_and_set(world: World) {
     );
 }
 
-pub async fn a_report_replaces_earlier_ones_and_not_later_ones(world: World) {
-    let (ledger, request) = with_request(world, 4).await;
+pub(crate) async fn a_report_replaces_earlier_ones_and_not_later_ones(world: World) {
+    let (_world, ledger, request) = with_request(world, 4).await;
     let retry = |positions: &[usize]| TaskOutcome::Retry {
         tasks: mask(positions),
         fault: fault(),
@@ -99,8 +100,8 @@ pub async fn a_report_replaces_earlier_ones_and_not_later_ones(world: World) {
     );
 }
 
-pub async fn a_due_check_is_taken_once(world: World) {
-    let (ledger, request) = with_request(world, 2).await;
+pub(crate) async fn a_due_check_is_taken_once(world: World) {
+    let (_world, ledger, request) = with_request(world, 2).await;
     let references = Sealed(PLANTED.to_vec());
     let pending = TaskOutcome::Pending {
         tasks: mask(&[1]),
@@ -126,8 +127,8 @@ pub async fn a_due_check_is_taken_once(world: World) {
     assert_eq!(ledger.person(request, 0, 2).await.unwrap(), None);
 }
 
-pub async fn failed_tasks_are_listed_and_taken_once(world: World) {
-    let (ledger, request) = with_request(world, 4).await;
+pub(crate) async fn failed_tasks_are_listed_and_taken_once(world: World) {
+    let (_world, ledger, request) = with_request(world, 4).await;
     let busy = Fault::new(FaultClass::Transient, Blame::Store, FaultCode::StoreBusy, "main").after(Duration::from_secs(2));
     let failed = |positions: &[usize], fault: Fault| TaskOutcome::Failed {
         tasks: mask(positions),
@@ -186,8 +187,9 @@ pub async fn failed_tasks_are_listed_and_taken_once(world: World) {
     assert!(!ledger.record_act(&act("r", "t")).await.unwrap());
 }
 
-pub async fn a_process_with_a_superseded_key_is_outdated(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn a_process_with_a_superseded_key_is_outdated(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let name = subsystem("profiles");
     let register = |key| ledger.register_subsystem(&name, "profiles", evidence_key(key), Millis(NOW.0 + i64::from(key)));
     assert_eq!(register(1).await.unwrap(), Registered::Current);
@@ -215,8 +217,8 @@ pub async fn a_process_with_a_superseded_key_is_outdated(world: World) {
     assert!(!ledger.subsystems().await.unwrap()[0].retired);
 }
 
-pub async fn a_plan_is_extended_once_and_only_to_something_longer(world: World) {
-    let (ledger, request) = with_request(world, 1).await;
+pub(crate) async fn a_plan_is_extended_once_and_only_to_something_longer(world: World) {
+    let (_world, ledger, request) = with_request(world, 1).await;
     assert!(ledger.requests_to_extend(None, 10).await.unwrap().is_empty());
     ledger
         .register_subsystem(&subsystem("segments"), "segments", evidence_key(2), NOW)
@@ -242,8 +244,8 @@ pub async fn a_plan_is_extended_once_and_only_to_something_longer(world: World) 
     );
 }
 
-pub async fn due_dates_are_marked_once_with_an_event(world: World) {
-    let (ledger, request) = with_request(world, 1).await;
+pub(crate) async fn due_dates_are_marked_once_with_an_event(world: World) {
+    let (_world, ledger, request) = with_request(world, 1).await;
     let due = NOW.0 + 1_000_000;
     let made = |header: &Header| event(&format!("{}/due/{}", header.request, header.overdue));
     let window = Duration::from_millis(100);
@@ -270,8 +272,9 @@ pub async fn due_dates_are_marked_once_with_an_event(world: World) {
     assert_eq!(ledger.open_requests(None, 10).await.unwrap(), [request]);
 }
 
-pub async fn events_are_sent_in_order_and_purged_later(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn events_are_sent_in_order_and_purged_later(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     for id in ["b", "a", "c"] {
         ledger.accept(whole("acme", id, 1)).await.unwrap();
     }
@@ -287,8 +290,8 @@ pub async fn events_are_sent_in_order_and_purged_later(world: World) {
     assert_eq!(ledger.unsent(10).await.unwrap().len(), 1);
 }
 
-pub async fn parked_messages_end_once(world: World) {
-    let ledger = world.ledger;
+pub(crate) async fn parked_messages_end_once(world: World) {
+    let ledger = world.ledger.clone();
     let new = |id: &str| NewParked {
         id: id.into(),
         tenant: Some(tenant("acme")),

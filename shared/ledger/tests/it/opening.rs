@@ -1,7 +1,7 @@
 use crate::world::*;
 use erasure_ledger::*;
 
-pub async fn migrating_twice_changes_nothing(world: World) {
+pub(crate) async fn migrating_twice_changes_nothing(world: World) {
     world.ledger.close().await;
     let (config, id) = (world.config.clone(), world.ledger.id());
     drop(world.ledger);
@@ -10,7 +10,7 @@ pub async fn migrating_twice_changes_nothing(world: World) {
     assert_eq!(Ledger::open(&config, Access::Write).await.unwrap().id(), id);
 }
 
-pub async fn one_newer_schema_is_accepted_and_two_are_not(world: World) {
+pub(crate) async fn one_newer_schema_is_accepted_and_two_are_not(world: World) {
     world.meddle("INSERT INTO ledger_migration (number) VALUES (2)").await;
     assert!(Ledger::open(&world.config, Access::Read).await.is_ok());
     world.meddle("INSERT INTO ledger_migration (number) VALUES (3)").await;
@@ -21,7 +21,7 @@ pub async fn one_newer_schema_is_accepted_and_two_are_not(world: World) {
     assert!(refused.to_string().contains("erasure ledger migrate"), "{refused}");
 }
 
-pub async fn a_reader_does_not_write(world: World) {
+pub(crate) async fn a_reader_does_not_write(world: World) {
     let reader = Ledger::open(&world.config, Access::Read).await.unwrap();
     assert_eq!(reader.id(), world.ledger.id());
     assert!(reader.now().await.unwrap().0 > NOW.0 / 2);
@@ -63,10 +63,10 @@ async fn acts_are_neither_changed_nor_deleted_on_sqlite() {
     world.ledger.record_act(&act("a", "x")).await.unwrap();
     for text in ["UPDATE act SET actor = 'nobody'", "DELETE FROM act"] {
         let path = world.config.url.strip_prefix("sqlite:").unwrap();
-        let mut connection = sqlx::Connection::connect(&format!("sqlite:{path}")).await.unwrap();
-        let refused = sqlx::raw_sql(text)
-            .execute(&mut connection as &mut sqlx::SqliteConnection)
-            .await;
+        let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&format!("sqlite:{path}"))
+            .await
+            .unwrap();
+        let refused = sqlx::raw_sql(text).execute(&mut connection).await;
         assert!(refused.unwrap_err().to_string().contains("never"));
     }
 }

@@ -4,8 +4,9 @@ use erasure_protocol::*;
 use std::time::{Duration, Instant};
 
 /// What one file of the size that people send takes. The bound is generous: it is there to catch something quadratic.
-pub async fn ten_thousand_subjects_are_accepted_and_finalised(world: World) {
-    let ledger = world.registered().await.ledger;
+pub(crate) async fn ten_thousand_subjects_are_accepted_and_finalised(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
     let mut new = whole("acme", "big", 512);
     new.slices = (0..20)
         .map(|number| NewSlice {

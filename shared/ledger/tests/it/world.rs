@@ -1,31 +1,31 @@
 //! A ledger of its own for each test, and short ways to say what is in it.
 
-use erasure_ledger::*;
+use erasure_ledger::{Event, SubjectHash, *};
 use erasure_protocol::*;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-pub const NOW: Millis = Millis(1_760_000_000_000);
-pub const PLANTED: &[u8] = b"planted-sealed-bytes-7f3a91";
-pub const PLANTED_KEY: &[u8] = b"planted-data-key-55e0b2";
+pub(crate) const NOW: Millis = Millis(1_760_000_000_000);
+pub(crate) const PLANTED: &[u8] = b"planted-sealed-bytes-7f3a91";
+pub(crate) const PLANTED_KEY: &[u8] = b"planted-data-key-55e0b2";
 
-pub struct World {
-    pub config: Config,
-    pub ledger: Ledger,
-    pub folder: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) folder: tempfile::TempDir,
 }
 
-pub fn postgres_url() -> String {
+pub(crate) fn postgres_url() -> String {
     std::env::var("ERASURE_TEST_POSTGRES").expect("ERASURE_TEST_POSTGRES is not set: run ./tests/run")
 }
 
 impl World {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::at(format!("sqlite:{}", folder.path().join("ledger.db").display()));
         Self::at(config, folder).await
     }
 
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name: String = uuid::Uuid::new_v4().simple().to_string();
         let config = Config {
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// A ledger with two subsystems registered.
-    pub async fn registered(self) -> Self {
+    pub(crate) async fn registered(self) -> Self {
         for name in ["profiles", "segments"] {
             let done = self
                 .ledger
@@ -56,7 +56,7 @@ impl World {
     }
 
     /// Runs a statement behind the ledger's back.
-    pub async fn meddle(&self, text: &str) {
+    pub(crate) async fn meddle(&self, text: &str) {
         let text = AssertSqlSafe(text.to_owned());
         if let Some(path) = self.config.url.strip_prefix("sqlite:") {
             let mut connection = SqliteConnection::connect(&format!("sqlite:{path}")).await.unwrap();
@@ -72,19 +72,19 @@ impl World {
     }
 }
 
-pub fn subsystem(name: &str) -> SubsystemName {
+pub(crate) fn subsystem(name: &str) -> SubsystemName {
     SubsystemName::new(name).unwrap()
 }
 
-pub fn evidence_key(byte: u8) -> EvidenceKey {
+pub(crate) fn evidence_key(byte: u8) -> EvidenceKey {
     EvidenceKey([byte; 16])
 }
 
-pub fn tenant(name: &str) -> TenantId {
+pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }
 
-pub fn entry(name: &str, evidence: u8) -> PlanEntry {
+pub(crate) fn entry(name: &str, evidence: u8) -> PlanEntry {
     PlanEntry {
         phase: Phase::Purge,
         subsystem: subsystem(name),
@@ -92,14 +92,14 @@ pub fn entry(name: &str, evidence: u8) -> PlanEntry {
     }
 }
 
-pub fn wrapped(bytes: &[u8]) -> WrappedKey {
+pub(crate) fn wrapped(bytes: &[u8]) -> WrappedKey {
     WrappedKey {
         key: KeyId("2026-10-aa".into()),
         wrapped: Sealed(bytes.to_vec()),
     }
 }
 
-pub fn hash(slice: u32, position: u16, byte: u8) -> SubjectHash {
+pub(crate) fn hash(slice: u32, position: u16, byte: u8) -> SubjectHash {
     SubjectHash {
         slice,
         position,
@@ -109,7 +109,7 @@ pub fn hash(slice: u32, position: u16, byte: u8) -> SubjectHash {
 }
 
 /// A whole request with one slice of `count` subjects.
-pub fn whole(of: &str, id: &str, count: u16) -> NewPart {
+pub(crate) fn whole(of: &str, id: &str, count: u16) -> NewPart {
     let (tenant, request_id) = (tenant(of), RequestId::new(id).unwrap());
     NewPart {
         request: RequestKey::of(&tenant, &request_id),
@@ -141,7 +141,7 @@ pub fn whole(of: &str, id: &str, count: u16) -> NewPart {
 }
 
 /// One part of a request, with two subjects.
-pub fn part(id: &str, number: u32, last: bool) -> NewPart {
+pub(crate) fn part(id: &str, number: u32, last: bool) -> NewPart {
     let mut new = whole("acme", id, 2);
     new.part = Some(Part { number, last });
     new.slices[0].number = number;
@@ -149,7 +149,7 @@ pub fn part(id: &str, number: u32, last: bool) -> NewPart {
     new
 }
 
-pub fn event(id: &str) -> Event {
+pub(crate) fn event(id: &str) -> Event {
     Event {
         id: id.into(),
         kind: "erasure.request.test".into(),
@@ -158,7 +158,7 @@ pub fn event(id: &str) -> Event {
     }
 }
 
-pub fn act(id: &str, target: &str) -> NewAct {
+pub(crate) fn act(id: &str, target: &str) -> NewAct {
     NewAct {
         id: id.into(),
         at: NOW,
@@ -172,15 +172,15 @@ pub fn act(id: &str, target: &str) -> NewAct {
     }
 }
 
-pub fn fault() -> Fault {
+pub(crate) fn fault() -> Fault {
     Fault::new(FaultClass::Permanent, Blame::Store, FaultCode::TableMissing, "main.events")
 }
 
-pub fn mask(positions: &[usize]) -> Mask {
+pub(crate) fn mask(positions: &[usize]) -> Mask {
     positions.iter().copied().collect()
 }
 
-pub fn message(request: RequestKey, ledger: LedgerId, at: i64, outcomes: Vec<TaskOutcome>) -> OutcomeMessage {
+pub(crate) fn message(request: RequestKey, ledger: LedgerId, at: i64, outcomes: Vec<TaskOutcome>) -> OutcomeMessage {
     OutcomeMessage {
         version: WIRE_VERSION,
         ledger,
@@ -195,7 +195,7 @@ pub fn message(request: RequestKey, ledger: LedgerId, at: i64, outcomes: Vec<Tas
 }
 
 /// An end with this one outcome for every task of both entries.
-pub fn end(request: RequestKey, count: usize, state: RequestState, done: Done) -> Final {
+pub(crate) fn end(request: RequestKey, count: usize, state: RequestState, done: Done) -> Final {
     let row = |entry| EvidenceRow {
         entry,
         slice: 0,
