@@ -1,5 +1,27 @@
 //! What the author of a subsystem meets: the traits to implement, and the runner that drives them.
+//!
+//! The runner does one batch in one order, and never another: CLAIM (which tasks are open) → perform (the subsystem commits and
+//! reads back) → report, confirmed, whatever is neither erased nor nothing held → MARK → publish the remainder, confirmed → ack.
 
+mod batch;
+mod breaker;
+mod config;
+mod evidence;
+mod hand;
+mod health;
+mod lane;
+pub mod messages;
+mod opened;
+mod perform;
+mod settle;
 mod subsystem;
+mod worker;
 
+pub use config::WorkerConfig;
+pub use erasure_privacy::digest16;
+pub use health::Health;
 pub use subsystem::{AnyMembers, AnyResolve, AnySubsystem, Members, Resolve, Subsystem};
+pub use worker::Worker;
+
+/// The content type of a body that was sealed because it had to be parked.
+pub const SEALED_PARKED: &str = "application/vnd.erasure.parked";

@@ -2,8 +2,7 @@
 
 use erasure_broker::{Outgoing, Route};
 use erasure_protocol::{
-    Header, Item, Lane, LedgerId, Mask, Millis, OutcomeMessage, Phase, Rung, Sealed, SubsystemName, WIRE_VERSION,
-    WorkMessage,
+    Header, Item, Lane, LedgerId, Mask, Millis, OutcomeMessage, Phase, Rung, Sealed, SubsystemName, WIRE_VERSION, WorkMessage,
 };
 use std::time::Duration;
 
@@ -55,6 +54,7 @@ pub fn item(header: &Header, part: ItemPart, now: Millis) -> Item {
         wanted: part.wanted,
         attempt: part.attempt,
         dispatch: part.dispatch,
+        tried: false,
         accepted_at: header.accepted_at,
         deadline: now.plus(ITEM_LIFETIME),
         options: header.options,
@@ -66,19 +66,37 @@ pub fn item(header: &Header, part: ItemPart, now: Millis) -> Item {
 /// Packs items for one lane into as few messages as fit, in order.
 #[must_use]
 pub fn work(ledger: LedgerId, subsystem: &SubsystemName, lane: Lane, items: Vec<Item>) -> Vec<Outgoing> {
-    pack(ledger, items, &Route::Work { subsystem: subsystem.clone(), lane })
+    pack(
+        ledger,
+        items,
+        &Route::Work {
+            subsystem: subsystem.clone(),
+            lane,
+        },
+    )
 }
 
 /// Packs items that come back to their lane after a rung.
 #[must_use]
 pub fn wait(ledger: LedgerId, subsystem: &SubsystemName, lane: Lane, rung: Rung, items: Vec<Item>) -> Vec<Outgoing> {
-    pack(ledger, items, &Route::Wait { rung, subsystem: subsystem.clone(), lane })
+    pack(
+        ledger,
+        items,
+        &Route::Wait {
+            rung,
+            subsystem: subsystem.clone(),
+            lane,
+        },
+    )
 }
 
 /// The message of a report.
 #[must_use]
 pub fn outcome(report: &OutcomeMessage) -> Outgoing {
-    outgoing(Route::Outcome, serde_json::to_vec(report).expect("a report has only text keys and finite numbers"))
+    outgoing(
+        Route::Outcome,
+        serde_json::to_vec(report).expect("a report has only text keys and finite numbers"),
+    )
 }
 
 fn pack(ledger: LedgerId, items: Vec<Item>, to: &Route) -> Vec<Outgoing> {
@@ -99,7 +117,11 @@ fn pack(ledger: LedgerId, items: Vec<Item>, to: &Route) -> Vec<Outgoing> {
         }
     }
     let body = |items| {
-        let message = WorkMessage { version: WIRE_VERSION, ledger, items };
+        let message = WorkMessage {
+            version: WIRE_VERSION,
+            ledger,
+            items,
+        };
         serde_json::to_vec(&message).expect("a work message has only text keys and finite numbers")
     };
     packs.into_iter().map(|items| outgoing(to.clone(), body(items))).collect()

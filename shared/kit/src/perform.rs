@@ -30,12 +30,16 @@ pub(crate) async fn perform(
         }
         match attempt(subsystem, name, operation, &tasks[range.clone()], limit).await {
             Ok(answers) => {
-                outcomes[range].iter_mut().zip(answers).for_each(|(slot, answer)| *slot = Some(answer));
+                outcomes[range]
+                    .iter_mut()
+                    .zip(answers)
+                    .for_each(|(slot, answer)| *slot = Some(answer));
             }
             Err(fault) if fault.blame == Blame::Store => {
                 outcomes[range].iter_mut().for_each(|slot| *slot = Some(fall(&fault)));
                 // The store is not asked again in this batch: who is still open shares its fate.
-                open.drain(..).for_each(|rest| outcomes[rest].iter_mut().for_each(|slot| *slot = Some(fall(&fault))));
+                open.drain(..)
+                    .for_each(|rest| outcomes[rest].iter_mut().for_each(|slot| *slot = Some(fall(&fault))));
                 store_fault = Some(fault);
             }
             Err(fault) if range.len() == 1 => outcomes[range.start] = Some(fall(&fault)),
@@ -47,7 +51,10 @@ pub(crate) async fn perform(
         }
     }
     let unanswered = Fault::new(FaultClass::Transient, Blame::Subject, FaultCode::Panicked, name.as_str());
-    let outcomes = outcomes.into_iter().map(|it| it.unwrap_or_else(|| Outcome::Retry(unanswered.clone()))).collect();
+    let outcomes = outcomes
+        .into_iter()
+        .map(|it| it.unwrap_or_else(|| Outcome::Retry(unanswered.clone())))
+        .collect();
     Performed { outcomes, store_fault }
 }
 
@@ -63,8 +70,18 @@ async fn attempt(
         Ok(Ok(Ok(outcomes))) if outcomes.len() == tasks.len() => Ok(outcomes),
         Ok(Ok(Err(fault))) => Err(fault),
         // A panic and an answer of the wrong length are the same defect: it cannot be said what became of whom.
-        Ok(Ok(Ok(_)) | Err(_)) => Err(Fault::new(FaultClass::Poison, Blame::Batch, FaultCode::Panicked, name.as_str())),
-        Err(_) => Err(Fault::new(FaultClass::Transient, Blame::Store, FaultCode::StoreTimeout, name.as_str())),
+        Ok(Ok(Ok(_)) | Err(_)) => Err(Fault::new(
+            FaultClass::Poison,
+            Blame::Batch,
+            FaultCode::Panicked,
+            name.as_str(),
+        )),
+        Err(_) => Err(Fault::new(
+            FaultClass::Transient,
+            Blame::Store,
+            FaultCode::StoreTimeout,
+            name.as_str(),
+        )),
     }
 }
 
@@ -79,9 +96,7 @@ fn fall(fault: &Fault) -> Outcome {
 mod tests {
     use super::*;
     use crate::Subsystem;
-    use erasure_protocol::{
-        Attempt, EvidenceKey, Findings, Millis, Options, Record, RequestId, RequestKey, Subject, TenantId,
-    };
+    use erasure_protocol::{Attempt, EvidenceKey, Findings, Millis, Options, Record, RequestId, RequestKey, Subject, TenantId};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -97,11 +112,21 @@ mod tests {
         async fn perform(&self, _: Operation, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
             self.calls.fetch_add(1, Ordering::SeqCst);
             if self.store_down {
-                return Err(Fault::new(FaultClass::Transient, Blame::Store, FaultCode::StoreUnreachable, "crm"));
+                return Err(Fault::new(
+                    FaultClass::Transient,
+                    Blame::Store,
+                    FaultCode::StoreUnreachable,
+                    "crm",
+                ));
             }
             assert!(tasks.iter().all(|task| task.number != self.panics_on), "told to");
             if tasks.iter().any(|task| task.number == self.refuses) {
-                return Err(Fault::new(FaultClass::Permanent, Blame::Batch, FaultCode::ConstraintHolds, "crm"));
+                return Err(Fault::new(
+                    FaultClass::Permanent,
+                    Blame::Batch,
+                    FaultCode::ConstraintHolds,
+                    "crm",
+                ));
             }
             Ok(vec![Outcome::Erased; tasks.len()])
         }
@@ -132,7 +157,12 @@ mod tests {
 
     async fn run(panics_on: u64, refuses: u64, store_down: bool) -> (Performed, usize) {
         let calls = Arc::new(AtomicUsize::new(0));
-        let moody = AnySubsystem::new(Moody { panics_on, refuses, store_down, calls: Arc::clone(&calls) });
+        let moody = AnySubsystem::new(Moody {
+            panics_on,
+            refuses,
+            store_down,
+            calls: Arc::clone(&calls),
+        });
         let name = SubsystemName::new("moody").unwrap();
         let done = perform(&moody, &name, Operation::Erase, &tasks(64), Duration::from_secs(5)).await;
         (done, calls.load(Ordering::SeqCst))
@@ -145,7 +175,13 @@ mod tests {
             .outcomes
             .iter()
             .enumerate()
-            .filter_map(|(at, it)| if let Outcome::Failed(fault) = it { Some((at, fault.code)) } else { None })
+            .filter_map(|(at, it)| {
+                if let Outcome::Failed(fault) = it {
+                    Some((at, fault.code))
+                } else {
+                    None
+                }
+            })
             .collect();
         assert_eq!(failed, [(17, FaultCode::Panicked), (40, FaultCode::ConstraintHolds)]);
         assert_eq!(done.outcomes.iter().filter(|it| **it == Outcome::Erased).count(), 62);
@@ -156,7 +192,11 @@ mod tests {
     async fn a_store_that_is_down_is_asked_once() {
         let (done, calls) = run(u64::MAX, u64::MAX, true).await;
         assert_eq!(calls, 1);
-        assert!(done.outcomes.iter().all(|it| matches!(it, Outcome::Retry(fault) if fault.code == FaultCode::StoreUnreachable)));
+        assert!(
+            done.outcomes
+                .iter()
+                .all(|it| matches!(it, Outcome::Retry(fault) if fault.code == FaultCode::StoreUnreachable))
+        );
         assert!(done.store_fault.is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! From the outcomes of one item's tasks to what has to be said and done about them: pure, and tested as a table.
 
 use erasure_protocol::{
-    Disposition, Done, Fault, Ground, Mask, Millis, Outcome, Reference, RetryPolicy, Rung, TaskOutcome, dispose,
+    Disposition, Done, Fault, Ground, Mask, Millis, Outcome, Reference, RetryPolicy, Rung, Sealed, TaskOutcome, dispose,
 };
 use std::collections::BTreeMap;
 
@@ -41,7 +41,10 @@ impl ItemReport {
         failed_before: u32,
         outcomes: impl IntoIterator<Item = (usize, &'a Outcome)>,
     ) -> Self {
-        let mut report = Self { attempts: failed_before + 1, ..Self::default() };
+        let mut report = Self {
+            attempts: failed_before + 1,
+            ..Self::default()
+        };
         for (position, outcome) in outcomes {
             report.add(position, outcome, dispose(policy, failed_before, outcome));
         }
@@ -60,7 +63,12 @@ impl ItemReport {
                         Some(again) => again.tasks.set(position),
                         None => {
                             let tasks = [position].into_iter().collect();
-                            self.again.push(Again { rung, attempt, fault: fault.clone(), tasks });
+                            self.again.push(Again {
+                                rung,
+                                attempt,
+                                fault: fault.clone(),
+                                tasks,
+                            });
                         }
                     }
                 }
@@ -74,20 +82,16 @@ impl ItemReport {
 
     fn add_followed(&mut self, position: usize, outcome: &Outcome) {
         match outcome {
-            Outcome::Retained { ground, until } => {
-                match self.retained.iter_mut().find(|(g, u, _)| g == ground && u == until) {
-                    Some((_, _, tasks)) => tasks.set(position),
-                    None => self.retained.push((ground.clone(), *until, [position].into_iter().collect())),
+            Outcome::Retained { ground, until } => match self.retained.iter_mut().find(|(g, u, _)| g == ground && u == until) {
+                Some((_, _, tasks)) => tasks.set(position),
+                None => self.retained.push((ground.clone(), *until, [position].into_iter().collect())),
+            },
+            Outcome::Pending { reference, check_at } => match self.pending.iter_mut().find(|(at, _)| at == check_at) {
+                Some((_, references)) => {
+                    references.insert(position, reference.clone());
                 }
-            }
-            Outcome::Pending { reference, check_at } => {
-                match self.pending.iter_mut().find(|(at, _)| at == check_at) {
-                    Some((_, references)) => {
-                        references.insert(position, reference.clone());
-                    }
-                    None => self.pending.push((*check_at, [(position, reference.clone())].into())),
-                }
-            }
+                None => self.pending.push((*check_at, [(position, reference.clone())].into())),
+            },
             Outcome::Erased | Outcome::NothingHeld | Outcome::Retry(_) | Outcome::Failed(_) => {}
         }
     }
@@ -99,7 +103,10 @@ impl ItemReport {
 
     /// All tasks that wait for somebody else.
     pub(crate) fn pending_tasks(&self) -> Mask {
-        self.pending.iter().flat_map(|(_, references)| references.keys().copied()).collect()
+        self.pending
+            .iter()
+            .flat_map(|(_, references)| references.keys().copied())
+            .collect()
     }
 
     /// All tasks that will be published again.
@@ -114,9 +121,15 @@ impl ItemReport {
 
     /// Every task that the report speaks of.
     pub(crate) fn all_tasks(&self) -> Mask {
-        [self.nothing_held, self.retained_tasks(), self.pending_tasks(), self.again_tasks(), self.parked_tasks()]
-            .iter()
-            .fold(self.erased, |all, tasks| all.or(tasks))
+        [
+            self.nothing_held,
+            self.retained_tasks(),
+            self.pending_tasks(),
+            self.again_tasks(),
+            self.parked_tasks(),
+        ]
+        .iter()
+        .fold(self.erased, |all, tasks| all.or(tasks))
     }
 
     /// When the tasks that are not at their end are due again: the earliest of their waits.
@@ -126,11 +139,14 @@ impl ItemReport {
     }
 
     /// What the ledger must hear of: everything but erased and nothing held. `seal` seals the references of waiting tasks.
-    pub(crate) fn outcomes(
+    ///
+    /// # Errors
+    /// When sealing fails.
+    pub(crate) fn outcomes<E>(
         &self,
         now: Millis,
-        mut seal: impl FnMut(&BTreeMap<usize, Reference>) -> erasure_protocol::Sealed,
-    ) -> Vec<TaskOutcome> {
+        mut seal: impl FnMut(&BTreeMap<usize, Reference>) -> Result<Sealed, E>,
+    ) -> Result<Vec<TaskOutcome>, E> {
         let retained = self.retained.iter().map(|(ground, until, tasks)| TaskOutcome::Retained {
             tasks: *tasks,
             ground: ground.clone(),
@@ -148,19 +164,21 @@ impl ItemReport {
             attempt: self.attempts,
         });
         let mut outcomes: Vec<_> = retained.chain(again).chain(parked).collect();
-        outcomes.extend(self.pending.iter().map(|(check_at, references)| TaskOutcome::Pending {
-            tasks: references.keys().copied().collect(),
-            check_at: *check_at,
-            references: seal(references),
-        }));
-        outcomes
+        for (check_at, references) in &self.pending {
+            outcomes.push(TaskOutcome::Pending {
+                tasks: references.keys().copied().collect(),
+                check_at: *check_at,
+                references: seal(references)?,
+            });
+        }
+        Ok(outcomes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use erasure_protocol::{Blame, FaultClass, FaultCode, Sealed};
+    use erasure_protocol::{Blame, FaultClass, FaultCode};
 
     fn fault(class: FaultClass) -> Fault {
         Fault::new(class, Blame::Subject, FaultCode::StoreBusy, "crm")
@@ -168,8 +186,14 @@ mod tests {
 
     #[test]
     fn the_masks_partition_the_tasks_whatever_the_outcomes() {
-        let kept = Outcome::Retained { ground: Ground("tax".into()), until: Millis(9) };
-        let waits = Outcome::Pending { reference: Reference("r".into()), check_at: Millis(7) };
+        let kept = Outcome::Retained {
+            ground: Ground("tax".into()),
+            until: Millis(9),
+        };
+        let waits = Outcome::Pending {
+            reference: Reference("r".into()),
+            check_at: Millis(7),
+        };
         let outcomes = [
             Outcome::Erased,
             Outcome::NothingHeld,
@@ -197,7 +221,7 @@ mod tests {
         assert_eq!(report.again[0].attempt, 1);
         assert_eq!(report.again[1].attempt, 0);
         assert_eq!(report.due(Millis(0)), Some(Millis(7)));
-        let said = report.outcomes(Millis(0), |_| Sealed(vec![]));
+        let said = report.outcomes(Millis(0), |_| Ok::<_, ()>(Sealed(vec![]))).unwrap();
         let spoken = said.iter().fold(Mask::EMPTY, |all, it| all.or(it.tasks()));
         assert_eq!(spoken, Mask::first(10).without(&Mask::first(2)));
     }
