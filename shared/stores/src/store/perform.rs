@@ -156,7 +156,13 @@ impl<'a> Run<'a> {
                 Act::Change(_) if family.len() == 1 && self.operation == Operation::Erase => Some(limit),
                 Act::Change(_) | Act::Keep(..) | Act::Nothing => None,
             };
-            while self.transaction(&family, limit).await? == limit {}
+            // Full chunks, until one is not full any more.
+            loop {
+                let met = self.transaction(&family, limit).await?;
+                if limit.is_none() || met < limit {
+                    break;
+                }
+            }
         }
         Ok(())
     }
