@@ -4,8 +4,8 @@
 //! Nothing here does I/O, is async, or reads a clock; time is always passed in as [`Millis`].
 
 mod act;
-mod cloudevents;
 mod answer;
+mod cloudevents;
 mod command;
 mod event;
 mod fault;
@@ -24,8 +24,8 @@ mod time;
 mod work;
 
 pub use act::{ACT_VERSION, Act, ActKind};
-pub use cloudevents::{CLOUDEVENTS_CONTENT_TYPE, COMMAND_EVENT_TYPE, CloudEventIds, Envelope, JSON_CONTENT_TYPE};
 pub use answer::{Actor, Answer, Headline, Line, LineState, Reason, TaskState, VendorWait, View, answer};
+pub use cloudevents::{CLOUDEVENTS_CONTENT_TYPE, COMMAND_EVENT_TYPE, CloudEventIds, Envelope, JSON_CONTENT_TYPE};
 pub use command::{
     COMMAND_BYTES_MAX, COMMAND_SUBJECTS_MAX, COMMAND_VERSION, Command, CommandCode, CommandError, CommandPart, Origin,
     PART_NUMBER_MAX, Problem, Regulation, SEALED_CONTENT_TYPE, SEALED_VERSION, SealedBody, SealedEnvelope, TENANT_BYTES_MAX,

@@ -46,6 +46,9 @@ pub struct Item {
     pub attempt: u32,
     /// How often the ledger has sent these tasks out, from 1. Only a first dispatch may find that nothing was held.
     pub dispatch: u32,
+    /// Whether a worker has tried these tasks since; then, too, zero rows mean erased.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tried: bool,
     /// When the request was accepted: what was created later belongs to somebody new.
     pub accepted_at: Millis,
     /// After this moment nothing may be changed any more on the strength of this item.
