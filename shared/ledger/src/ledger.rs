@@ -82,7 +82,7 @@ impl Ledger {
         row.ok_or(Error::Damaged("the sequence"))?.number(0)
     }
 
-    /// Ends all connections and lets the next process write.
+    /// Ends all connections. The next process may write once every clone is dropped.
     pub async fn close(&self) {
         self.pool.close().await;
     }

@@ -76,7 +76,7 @@ impl Ledger {
             return Ok(None);
         };
         let counts = self.slice_counts_by_number(request).await?;
-        if !counts.get(&slice).is_some_and(|count| position < *count) {
+        if counts.get(&slice).is_none_or(|count| position >= *count) {
             return Ok(None);
         }
         let known = Known::of(&self.evidence(request).await?, &self.reports(request).await?);

@@ -243,3 +243,27 @@ pub(crate) async fn ambiguous_subjects_need_attention_from_the_start(world: Worl
     let listed = ledger.attention(&AttentionFilter::default(), None, 10).await.unwrap();
     assert_eq!(listed.iter().map(|it| it.entry).collect::<Vec<_>>(), [1, 2]);
 }
+
+pub(crate) async fn of_many_at_once_one_is_new(world: World) {
+    let world = world.registered().await;
+    let all = (0..12).map(|at| world.ledger.accept(part("p", at % 3, at % 3 == 2)));
+    let answers = futures_util::future::try_join_all(all).await.unwrap();
+    let count = |which: fn(&Accepted) -> bool| answers.iter().filter(|it| which(it)).count();
+    assert_eq!(count(|it| matches!(it, Accepted::New { .. })), 1);
+    assert_eq!(count(|it| matches!(it, Accepted::Incomplete { .. })), 2);
+    assert_eq!(count(|it| matches!(it, Accepted::Same(_))), 9);
+    let request = part("p", 0, false).request;
+    let take = (0..6).map(|_| {
+        world.ledger.try_dispatch(
+            Dispatch {
+                request,
+                entry: 0,
+                slice: 0,
+                expected: 0,
+            },
+            NOW,
+        )
+    });
+    let taken = futures_util::future::try_join_all(take).await.unwrap();
+    assert_eq!(taken.iter().flatten().count(), 1);
+}

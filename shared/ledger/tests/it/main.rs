@@ -1,5 +1,10 @@
 //! One suite, passed by both databases. PostgreSQL comes from `ERASURE_TEST_POSTGRES`; every test has a schema of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests; the exemption of the settings covers only test functions themselves"
+)]
+
 mod accepting;
 mod ending;
 mod keeping;
@@ -25,6 +30,7 @@ on_both! {
     accepting::parts_may_come_in_any_order_and_twice;
     accepting::a_later_part_must_be_sealed_under_the_first_key;
     accepting::a_plan_must_agree_with_the_register;
+    accepting::of_many_at_once_one_is_new;
     accepting::several_are_taken_in_one_transaction;
     accepting::open_requests_on_the_same_person_are_found;
     accepting::ambiguous_subjects_need_attention_from_the_start;
