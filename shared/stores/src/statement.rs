@@ -248,14 +248,24 @@ impl Target<'_> {
         sql.push(" returning ");
         match self.dialect {
             Dialect::Postgres => sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("s", at)),
-            Dialect::Sqlite => sql.list(", ", &self.key, |sql, key| {
-                self.dialect.as_text(sql, |sql| sql.column(&key.name));
-            }),
+            Dialect::Sqlite => sql.list(", ", &self.key, |sql, key| self.returned(sql, &key.name)),
         }
         for column in columns {
             sql.push(", ");
-            self.dialect.as_text(sql, |sql| sql.column(column));
+            self.returned(sql, column);
         }
+    }
+
+    /// SQLite knows the table by its own name only in this place, not by the alias.
+    fn returned(&self, sql: &mut Sql, column: &Ident) {
+        self.dialect.as_text(sql, |sql| match self.dialect {
+            Dialect::Postgres => sql.column(column),
+            Dialect::Sqlite => {
+                sql.ident(&self.table.name);
+                sql.push(".");
+                sql.ident(column);
+            }
+        });
     }
 
     /// `with s0 …, s1 …, h(o, c0, c1, …) as (…)`: who has which rows.

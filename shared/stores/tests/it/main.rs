@@ -210,6 +210,7 @@ store = "db"
 single_tenant = true
 [subsystem.profiles.table."we\"ird; drop"]
 match = [{ "se lect\"" = "user_id" }]
+resolves = { user_id = "se lect\"" }
 personal = ["Größe"]
 erase = { anonymise = { "se lect\"" = "unlink", "Größe" = "pseudonym" } }
 "#;
