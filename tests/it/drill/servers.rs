@@ -54,6 +54,7 @@ async fn a_paused_redis_is_silent_until_it_goes_on() -> Result<()> {
 async fn a_killed_rabbitmq_keeps_what_it_confirmed_and_a_wiped_one_knows_no_queue() -> Result<()> {
     let server = PrivateServer::start(Kind::RabbitMq)?;
     declare(&server.url(), "kept").await?;
+    server.remembers("kept").await?;
     let message = Message {
         routing_key: "kept".into(),
         body: b"body".to_vec(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     licences::{self, Allowed, Dependency},
     rules,
-    workspace::{Crate, Workspace},
+    workspace::{Crate, Needed, Workspace},
 };
 
 #[track_caller]
@@ -33,7 +33,10 @@ fn with_dependency(name: &str, dependency: &str) -> Workspace {
         .iter_mut()
         .find(|one| one.name == name)
         .expect("the crate is there");
-    one.dependencies.push(dependency.to_owned());
+    one.dependencies.push(Needed {
+        name: dependency.to_owned(),
+        by_tests_only: false,
+    });
     workspace
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::workspace::{Crate, Workspace};
+use super::workspace::{Crate, Needed, Workspace};
 
 /// What lies at the top, dot-files aside.
 const TOP_LEVEL: [&str; 9] = [
@@ -104,6 +104,9 @@ const HOMES: [(&str, &[&str]); 20] = [
     ("openssl", &[]),
 ];
 
+/// Packages that a crate's own tests may use anywhere.
+const FOR_TESTS: [&str; 1] = ["anyhow"];
+
 /// The one module that computes delays with an unmaintained package; see `.cargo/deny.toml`.
 const BACKOFF_MODULE: &str = "shared/protocol/src/retry.rs";
 
@@ -149,22 +152,24 @@ pub(super) fn names(workspace: &Workspace) -> Vec<String> {
 
 pub(super) fn edges(workspace: &Workspace) -> Vec<String> {
     each_dependency(workspace)
-        .filter(|(_, dependency)| is_ours(dependency))
-        .filter(|(from, to)| !CRATES.iter().any(|(_, name, known)| *name == from.name && known.contains(to)))
-        .map(|(from, to)| format!("{} may not know {to}", from.name))
+        .map(|(from, needed)| (from.name.as_str(), needed.name.as_str()))
+        .filter(|(_, to)| is_ours(to))
+        .filter(|(from, to)| !CRATES.iter().any(|(_, name, known)| name == from && known.contains(to)))
+        .map(|(from, to)| format!("{from} may not know {to}"))
         .collect()
 }
 
 pub(super) fn homes(workspace: &Workspace) -> Vec<String> {
     each_dependency(workspace)
-        .filter_map(|(from, to)| {
+        .filter(|(_, needed)| !(needed.by_tests_only && FOR_TESTS.contains(&needed.name.as_str())))
+        .filter_map(|(from, needed)| {
             HOMES
                 .iter()
-                .find(|(vendor, _)| *vendor == to)
-                .map(|(_, homes)| (from, to, homes))
+                .find(|(vendor, _)| *vendor == needed.name)
+                .map(|home| (from, home))
         })
-        .filter(|(from, _, homes)| !homes.contains(&from.name.as_str()))
-        .map(|(from, to, homes)| format!("{} names {to}, whose home is {homes:?}", from.name))
+        .filter(|(from, (_, homes))| !homes.contains(&from.name.as_str()))
+        .map(|(from, (vendor, homes))| format!("{} names {vendor}, whose home is {homes:?}", from.name))
         .collect()
 }
 
@@ -232,9 +237,9 @@ pub(super) fn readme(workspace: &Workspace) -> Vec<String> {
         .collect()
 }
 
-fn each_dependency(workspace: &Workspace) -> impl Iterator<Item = (&Crate, &str)> {
+fn each_dependency(workspace: &Workspace) -> impl Iterator<Item = (&Crate, &Needed)> {
     let held = workspace.crates.iter().filter(|one| one.name != TESTS);
-    held.flat_map(|one| one.dependencies.iter().map(move |dependency| (one, dependency.as_str())))
+    held.flat_map(|one| one.dependencies.iter().map(move |needed| (one, needed)))
 }
 
 fn is_ours(package: &str) -> bool {

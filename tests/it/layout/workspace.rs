@@ -23,8 +23,17 @@ pub(super) struct Crate {
     pub(super) name: String,
     /// Its folder, relative to the root.
     pub(super) folder: String,
-    /// The packages it depends on, of whatever kind.
-    pub(super) dependencies: Vec<String>,
+    /// The packages it depends on.
+    pub(super) dependencies: Vec<Needed>,
+}
+
+/// A package that a crate depends on.
+#[derive(Clone)]
+pub(super) struct Needed {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether only the crate's own tests need it.
+    pub(super) by_tests_only: bool,
 }
 
 impl Workspace {
@@ -91,10 +100,14 @@ fn read_crate(package: &Value, root: &Path) -> Crate {
     Crate {
         name: text(&package["name"]),
         folder: folder.to_str().expect("an ASCII path").to_owned(),
-        dependencies: array(&package["dependencies"])
-            .iter()
-            .map(|dependency| text(&dependency["name"]))
-            .collect(),
+        dependencies: array(&package["dependencies"]).iter().map(read_needed).collect(),
+    }
+}
+
+fn read_needed(dependency: &Value) -> Needed {
+    Needed {
+        name: text(&dependency["name"]),
+        by_tests_only: dependency["kind"] == "dev",
     }
 }
 
