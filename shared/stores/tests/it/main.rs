@@ -1,5 +1,7 @@
 //! The verbs, on SQLite files and on a real PostgreSQL: the same suite for both.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod world;
 
 use erasure_protocol::{

@@ -24,7 +24,6 @@ pub(crate) enum Pool {
 }
 
 pub(crate) struct World {
-    pub(crate) kind: Kind,
     pub(crate) urls: BTreeMap<String, String>,
     pools: BTreeMap<String, Pool>,
     pub(crate) map: Arc<Map>,
@@ -88,7 +87,13 @@ impl World {
                 }
             };
             let pool = match kind {
-                Kind::Sqlite => Pool::Sqlite(SqlitePool::connect(&url).await.unwrap()),
+                Kind::Sqlite => Pool::Sqlite(
+                    sqlx::sqlite::SqlitePoolOptions::new()
+                        .max_connections(1)
+                        .connect(&url)
+                        .await
+                        .unwrap(),
+                ),
                 Kind::Postgres => {
                     let options = sqlx::postgres::PgPoolOptions::new().max_connections(2);
                     Pool::Postgres(options.connect(&url).await.unwrap())
@@ -101,7 +106,6 @@ impl World {
         let map = Arc::new(Map::parse(map).unwrap_or_else(|refused| panic!("{refused:?}")));
         let stores = open(&urls);
         Self {
-            kind,
             urls,
             pools,
             map,
