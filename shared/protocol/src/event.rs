@@ -1,7 +1,7 @@
 //! What the fleet tells the world: every change of a request's state, as a CloudEvent. Never an identifier of a person.
 
 use crate::command::words;
-use crate::{Counts, FaultCode, LedgerId, Millis, Operation, RequestId, RequestKey};
+use crate::{Counts, FaultCode, Header, LedgerId, Millis, Operation, RequestId, RequestKey, TenantId};
 use serde::{Deserialize, Serialize};
 
 /// The version of the events' data. Readers ignore fields that they do not know.
@@ -16,6 +16,8 @@ words!(
         Running = "running",
         /// Some of it stands still until somebody acts.
         NeedsAttention = "needs_attention",
+        /// Due soon and not done.
+        AtRisk = "at_risk",
         /// The due date has passed.
         Overdue = "overdue",
         /// Final: everything expected was erased and read back.
@@ -76,16 +78,20 @@ pub struct Event {
 pub struct EventData {
     /// See [`EVENT_VERSION`].
     pub version: u32,
-    /// As its producer chose it.
-    pub request_id: RequestId,
-    /// The tenant: its account number, or for a refused command what it named, if that can be told.
-    pub tenant: String,
-    /// What was asked.
-    pub operation: Operation,
+    /// As its producer chose it. Missing when a refused command did not get as far as naming one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// The tenant's account number. Missing when a refused command names no declared tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    /// What was asked, where that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// The word after `erasure.request.`.
     pub state: EventKind,
-    /// How many subjects.
-    pub subjects: u64,
+    /// How many subjects, where that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<u64>,
     /// The people by what is known of them; they sum to `subjects`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
@@ -93,9 +99,9 @@ pub struct EventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
     /// When the person asked, RFC 3339.
-    #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub received_at: Millis,
+    #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub received_at: Option<Millis>,
     /// By when it must be done, RFC 3339.
     #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
@@ -107,9 +113,58 @@ pub struct EventData {
     /// Why: a stable code such as `STORE-012` or `COMMAND-010`, or the reason code of a discard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// For what was refused: under which id the message is kept, for `erasure attention`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
 }
 
 impl EventData {
+    /// What is known of a request from its header.
+    #[must_use]
+    pub fn of(header: &Header, state: EventKind) -> Self {
+        Self {
+            version: EVENT_VERSION,
+            request_id: Some(header.request_id.clone()),
+            tenant: Some(header.tenant.clone()),
+            operation: Some(header.operation),
+            state,
+            subjects: Some(header.subjects),
+            counts: None,
+            ticket: header.ticket.clone(),
+            received_at: Some(header.received_at),
+            due_at: Some(header.due_at),
+            finished_at: header.finished_at,
+            reason: None,
+            parked: None,
+        }
+    }
+
+    /// What is known of a command that was not taken.
+    #[must_use]
+    pub fn refused(
+        state: EventKind,
+        tenant: Option<&TenantId>,
+        request_id: Option<&RequestId>,
+        code: &str,
+        parked: &str,
+    ) -> Self {
+        Self {
+            version: EVENT_VERSION,
+            request_id: request_id.cloned(),
+            tenant: tenant.cloned(),
+            operation: None,
+            state,
+            subjects: None,
+            counts: None,
+            ticket: None,
+            received_at: None,
+            due_at: None,
+            finished_at: None,
+            reason: Some(code.to_owned()),
+            parked: Some(parked.to_owned()),
+        }
+    }
+
     /// The same with a fault's code as the reason.
     #[must_use]
     pub fn because(mut self, code: FaultCode) -> Self {
@@ -122,9 +177,16 @@ impl Event {
     /// The event of `data.state`, under the id `<request key>:<plan version>:<state>`.
     #[must_use]
     pub fn new(ledger: LedgerId, request: RequestKey, plan_version: u32, time: Millis, data: EventData) -> Self {
+        let id = format!("{request}:{plan_version}:{}", data.state);
+        Self::with_id(id, ledger, time, data)
+    }
+
+    /// The event of `data.state` under an id of its own, which must be the same whenever the same thing is told.
+    #[must_use]
+    pub fn with_id(id: String, ledger: LedgerId, time: Millis, data: EventData) -> Self {
         Self {
             specversion: "1.0".to_owned(),
-            id: format!("{request}:{plan_version}:{}", data.state),
+            id,
             source: format!("urn:erasure:ledger:{ledger}"),
             event_type: data.state.event_type(),
             time,

@@ -63,20 +63,21 @@ fn event(kind: EventKind) -> Event {
     let request = RequestKey::of(&tenant, &request_id);
     let data = EventData {
         version: 1,
-        request_id,
-        tenant: "acme".to_owned(),
-        operation: Operation::Erase,
+        request_id: Some(request_id),
+        tenant: Some(tenant),
+        operation: Some(Operation::Erase),
         state: kind,
-        subjects: 2,
+        subjects: Some(2),
         counts: Some(Counts {
             erased: 2,
             ..Counts::default()
         }),
         ticket: Some("HELP-7".to_owned()),
-        received_at: Millis(1_790_000_000_000),
+        received_at: Some(Millis(1_790_000_000_000)),
         due_at: Some(Millis(1_792_592_000_000)),
         finished_at: Some(Millis(1_790_000_060_000)),
         reason: None,
+        parked: None,
     };
     let data = if kind == EventKind::NeedsAttention {
         data.because(FaultCode::TableMissing)

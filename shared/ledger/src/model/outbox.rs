@@ -15,6 +15,18 @@ pub struct Event {
     pub body: Vec<u8>,
 }
 
+impl From<erasure_protocol::Event> for Event {
+    fn from(event: erasure_protocol::Event) -> Self {
+        let body = event.to_json();
+        Self {
+            id: event.id,
+            routing_key: event.event_type.clone(),
+            kind: event.event_type,
+            body,
+        }
+    }
+}
+
 /// A message that could not be taken, to be put aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewParked {

@@ -5,6 +5,16 @@ use crate::{Error, Event, Ledger};
 use erasure_protocol::Millis;
 
 impl Ledger {
+    /// Writes an event that belongs to no other change. Writing it again under the same id does nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn add_event(&self, event: &Event, now: Millis) -> Result<(), Error> {
+        let mut tx = self.begin("writing an event").await?;
+        insert_events(&mut tx, std::slice::from_ref(event), now).await?;
+        tx.commit().await
+    }
+
     /// Events not sent yet, in the order in which they were written.
     ///
     /// # Errors

@@ -1,0 +1,180 @@
+//! Takes in what the broker, or a worker, has put aside, so that it shows in one list.
+
+use crate::{Error, Reconciler, events, ticker};
+use erasure_broker::{Consumer, ConsumerOptions, DeadQueue, Delivery, Source};
+use erasure_kit::SEALED_PARKED;
+use erasure_ledger::NewParked;
+use erasure_privacy::digest16;
+use erasure_protocol::{
+    Blame, Fault, FaultClass, FaultCode, Header, Item, Mask, Millis, OutcomeMessage, Sealed, SubsystemName, TaskOutcome,
+    TenantId, WIRE_VERSION, WorkMessage,
+};
+use erasure_tracker::Mark;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+impl Reconciler {
+    pub(crate) async fn collect_dead(self: Arc<Self>, stop: CancellationToken) {
+        let mut queues = JoinSet::new();
+        let subsystems = self.subsystems.keys().cloned().map(DeadQueue::Subsystem);
+        let sources = subsystems.chain([DeadQueue::Ingest]).map(|queue| Source::Dead { queue }).chain([Source::Unrouted]);
+        for source in sources {
+            queues.spawn(Arc::clone(&self).collect_from(source, stop.clone()));
+        }
+        while let Some(ended) = queues.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "collecting dead letters ended by a defect");
+                stop.cancel();
+            }
+        }
+    }
+
+    async fn collect_from(self: Arc<Self>, source: Source, stop: CancellationToken) {
+        let options = ConsumerOptions { prefetch: 64, batch_max: 32, ..ConsumerOptions::default() };
+        let mut consumer = Consumer::start(&self.broker, source.clone(), options, stop.clone());
+        while let Some(deliveries) = consumer.next_batch().await {
+            for delivery in deliveries {
+                if let Err(error) = self.collect_one(&source, delivery).await {
+                    self.health.waiting("reconciler.dead", ticker::in_full(&error));
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                        () = stop.cancelled() => {}
+                    }
+                } else {
+                    self.health.ready("reconciler.dead");
+                }
+            }
+        }
+    }
+
+    async fn collect_one(&self, source: &Source, delivery: Delivery) -> Result<(), Error> {
+        let subsystem = match source {
+            Source::Dead { queue: DeadQueue::Subsystem(subsystem) } => Some(subsystem),
+            Source::Dead { queue: DeadQueue::Ingest }
+            | Source::Ingest
+            | Source::IngestBulk
+            | Source::Act
+            | Source::Outcome
+            | Source::Work { .. }
+            | Source::Wait { .. }
+            | Source::Unrouted => None,
+        };
+        let message = serde_json::from_slice::<WorkMessage>(&delivery.body).ok();
+        if let (Some(subsystem), Some(message)) = (subsystem, message)
+            && message.version <= WIRE_VERSION
+            && message.ledger == self.ledger.id()
+        {
+            for item in &message.items {
+                self.fail(subsystem, item).await?;
+            }
+            let _settled = delivery.ack().await;
+            return Ok(());
+        }
+        let queue = match source {
+            Source::Dead { queue: DeadQueue::Ingest } => "ingest",
+            Source::Unrouted => "unrouted",
+            Source::Dead { queue: DeadQueue::Subsystem(_) }
+            | Source::Ingest
+            | Source::IngestBulk
+            | Source::Act
+            | Source::Outcome
+            | Source::Work { .. }
+            | Source::Wait { .. } => "dead",
+        };
+        let code = if queue == "ingest" { FaultCode::DeliveryLimit } else { FaultCode::NotRead };
+        self.park_delivery(delivery, queue, code.as_str(), None).await
+    }
+
+    /// The broker gave up on this item: its tasks need attention, whatever else still holds them.
+    async fn fail(&self, subsystem: &SubsystemName, item: &Item) -> Result<(), Error> {
+        let Some(header) = self.ledger.header(item.request).await?.filter(|header| !header.state.is_final()) else {
+            return Ok(());
+        };
+        let Some((entry, plan_entry)) = header.plan.find(item.phase, subsystem) else {
+            return Ok(());
+        };
+        let done = self.tracker.evidence(item.request).await?.unwrap_or_default().done(entry, item.slice);
+        let tasks = item.wanted.without(&done);
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let fault = Fault::new(FaultClass::Poison, Blame::Subject, FaultCode::DeliveryLimit, subsystem.as_str());
+        let now = self.ledger.now().await?;
+        let outcome = TaskOutcome::Failed { tasks, fault: fault.clone(), attempt: item.attempt };
+        let report = OutcomeMessage {
+            version: WIRE_VERSION,
+            ledger: self.ledger.id(),
+            request: item.request,
+            slice: item.slice,
+            subsystem: subsystem.clone(),
+            phase: item.phase,
+            evidence: plan_entry.evidence,
+            at: now,
+            outcomes: vec![outcome.clone()],
+        };
+        self.ledger.report(&report).await?;
+        self.ledger.add_event(&events::needs_attention(&header, subsystem, &fault, now), now).await?;
+        self.tracker.mark(&[shown_failed(&header, entry, item, tasks, outcome)]).await?;
+        Ok(())
+    }
+
+    /// Keeps a message that cannot be handled, sealed, and acknowledges it.
+    pub(crate) async fn park_delivery(
+        &self,
+        delivery: Delivery,
+        queue: &str,
+        code: &str,
+        tenant: Option<TenantId>,
+    ) -> Result<(), Error> {
+        let now = self.ledger.now().await?;
+        let sealed = if delivery.meta.content_type.as_deref() == Some(SEALED_PARKED) {
+            delivery.body.clone()
+        } else {
+            let letter = serde_json::json!({
+                "content_type": delivery.meta.content_type,
+                "headers": delivery.meta.headers,
+                "body": Sealed(delivery.body.clone()),
+            });
+            self.keys.seal_parked(letter.to_string().as_bytes())?
+        };
+        let id = digest16(&[queue.as_bytes(), delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(), &delivery.body]);
+        let parked = NewParked {
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            tenant,
+            queue: queue.to_owned(),
+            code: code.to_owned(),
+            field: None,
+            sealed: Sealed(sealed),
+            at: now,
+            expires_at: self.parked_until(now),
+        };
+        self.ledger.park(&parked).await?;
+        tracing::warn!(queue, code, parked = parked.id, "parked a message that cannot be handled");
+        let _settled = delivery.ack().await;
+        Ok(())
+    }
+
+    fn parked_until(&self, now: Millis) -> Millis {
+        now.plus(crate::ReconcilerConfig::days(self.config.keep_parked_days))
+    }
+}
+
+fn shown_failed(header: &Header, entry: usize, item: &Item, failed: Mask, note: TaskOutcome) -> Mark {
+    Mark {
+        request: header.request,
+        slice: item.slice,
+        entry,
+        evidence: header.plan.entries()[entry].evidence,
+        count: item.count,
+        erased: Mask::EMPTY,
+        nothing_held: Mask::EMPTY,
+        retained: Mask::EMPTY,
+        failed,
+        pending: Mask::EMPTY,
+        retrying: Mask::EMPTY,
+        due: None,
+        note: Some(note),
+    }
+}

@@ -1,0 +1,143 @@
+//! Sends work out: what was never sent, as soon as it is in the ledger.
+
+use crate::ticker::{Turn, repeat};
+use crate::{Error, Reconciler};
+use erasure_kit::messages::{self, ItemPart};
+use erasure_ledger::Dispatch;
+use erasure_protocol::{Header, Item, Lane, Mask, Millis, RequestState, Sealed, SubsystemName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// How many requests are looked at in one turn, so that many small ones share messages.
+const REQUESTS_PER_TURN: u32 = 256;
+/// How many slices of one request are read at once: what bounds the memory.
+const SLICES_AT_ONCE: u32 = 16;
+
+/// Tasks of one slice to be sent to one entry of the plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    pub(crate) entry: usize,
+    pub(crate) slice: u32,
+    pub(crate) tasks: Mask,
+    /// How many dispatches the ledger is known to have: the compare-and-set.
+    pub(crate) dispatched: u32,
+    pub(crate) attempt: u32,
+    pub(crate) references: Option<Sealed>,
+}
+
+/// Items on their way, by subsystem and lane.
+pub(crate) type Outbound = BTreeMap<(SubsystemName, Lane), Vec<Item>>;
+
+impl Reconciler {
+    pub(crate) async fn dispatch_new(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let news = self.news.notified();
+            let turn = CancellationToken::new();
+            // One run of the loop ends when there is nothing left; then either the bell or the timer begins the next.
+            repeat(&self.health, "reconciler.dispatch", self.config.poll(), &turn, || self.dispatch_turn(&turn)).await;
+            tokio::select! {
+                () = news => {}
+                () = tokio::time::sleep(self.config.poll()) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn dispatch_turn(&self, turn: &CancellationToken) -> Result<Turn, Error> {
+        let requests = self.ledger.undispatched(REQUESTS_PER_TURN).await?;
+        if requests.is_empty() {
+            turn.cancel();
+            return Ok(Turn::Idle);
+        }
+        let headers = self.ledger.headers(&requests).await?;
+        self.tracker.init(&headers).await?;
+        self.tracker.raise_high_water(self.ledger.seq().await?).await?;
+        let now = self.ledger.now().await?;
+        let mut outbound = Outbound::new();
+        for header in headers.iter().filter(|header| header.state == RequestState::Running) {
+            self.dispatch_request(header, now, &mut outbound).await?;
+        }
+        self.publish(outbound).await?;
+        Ok(Turn::More)
+    }
+
+    async fn dispatch_request(&self, header: &Header, now: Millis, outbound: &mut Outbound) -> Result<(), Error> {
+        let sent: BTreeSet<(usize, u32)> =
+            self.ledger.dispatch_counts(header.request).await?.iter().map(|it| (it.entry, it.slice)).collect();
+        let failed = self.failed(header).await?;
+        for from in (0..header.slices).step_by(SLICES_AT_ONCE as usize) {
+            let to = header.slices.min(from + SLICES_AT_ONCE);
+            let wants = header.plan.live().flat_map(|(entry, _)| (from..to).map(move |slice| (entry, slice)));
+            let wants = wants.filter(|it| !sent.contains(it)).map(|(entry, slice)| Want {
+                entry,
+                slice,
+                tasks: Mask::first(usize::MAX).without(failed.get(&(entry, slice)).unwrap_or(&Mask::EMPTY)),
+                dispatched: 0,
+                attempt: 0,
+                references: None,
+            });
+            self.collect(header, wants.collect(), now, outbound).await?;
+            if outbound.values().flatten().count() >= REQUESTS_PER_TURN as usize {
+                self.publish(std::mem::take(outbound)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records the dispatches and builds their items. What somebody else has dispatched in the meantime is left out.
+    pub(crate) async fn collect(
+        &self,
+        header: &Header,
+        wants: Vec<Want>,
+        now: Millis,
+        outbound: &mut Outbound,
+    ) -> Result<usize, Error> {
+        let (Some(first), Some(last)) = (wants.iter().map(|it| it.slice).min(), wants.iter().map(|it| it.slice).max()) else {
+            return Ok(0);
+        };
+        let slices = self.ledger.slices(header.request, first..last + 1).await?;
+        let slices: BTreeMap<u32, _> = slices.into_iter().map(|slice| (slice.number, slice)).collect();
+        let dispatches: Vec<Dispatch> = wants
+            .iter()
+            .map(|it| Dispatch { request: header.request, entry: it.entry, slice: it.slice, expected: it.dispatched })
+            .collect();
+        let counts = self.ledger.dispatch(&dispatches, now).await?;
+        let mut collected = 0;
+        for (want, count) in wants.into_iter().zip(counts) {
+            let (Some(dispatch), Some(entry), Some(slice)) =
+                (count, header.plan.entry(want.entry), slices.get(&want.slice))
+            else {
+                continue;
+            };
+            let wanted = want.tasks.and(&Mask::first(usize::from(slice.count)));
+            if wanted.is_empty() {
+                continue;
+            }
+            let part = ItemPart {
+                phase: entry.phase,
+                slice: want.slice,
+                count: slice.count,
+                wanted,
+                attempt: want.attempt,
+                dispatch,
+                sealed: slice.sealed.clone(),
+                references: want.references,
+            };
+            // An entry that replaces another one asks again where somebody has been before: never "nothing held".
+            let tried = header.plan.entries()[..want.entry].iter().any(|it| it.subsystem == entry.subsystem);
+            let item = Item { tried, ..messages::item(header, part, now) };
+            outbound.entry((entry.subsystem.clone(), header.lane)).or_default().push(item);
+            collected += 1;
+        }
+        Ok(collected)
+    }
+
+    /// Publishes, confirmed. What is lost between the recording and this is found by the look for stalled work.
+    pub(crate) async fn publish(&self, outbound: Outbound) -> Result<(), Error> {
+        let id = self.ledger.id();
+        let messages = outbound.into_iter().flat_map(|((subsystem, lane), items)| messages::work(id, &subsystem, lane, items));
+        self.publisher.publish_all(messages.collect()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Brings a request to its end: check the tracker's evidence against the ledger's plan and the stores as they are now, then one
+//! ledger transaction. Only after that may anybody read *erased*.
+
+use crate::ticker::{Turn, repeat};
+use crate::verdict::{Evidence, Verdict, judge};
+use crate::{Error, Reconciler, events};
+use erasure_kit::Subsystem as _;
+use erasure_ledger::{EvidenceRow, Final, Finalised};
+use erasure_privacy::slice_aad;
+use erasure_protocol::{
+    EvidenceKey, Header, Mask, Millis, Plan, PlanEntry, RequestKey, RequestState, Slice, SubsystemName,
+};
+use erasure_tracker::Notice;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+const REQUESTS_PER_TURN: usize = 256;
+
+/// What became of a complete request.
+enum End {
+    /// Its notice can go: it is final, or it will be announced again once more evidence is there.
+    Settled,
+    /// It cannot be judged now; the notice stays.
+    Later,
+}
+
+impl Reconciler {
+    pub(crate) async fn finalise_complete(self: Arc<Self>, stop: CancellationToken) {
+        let poll = self.config.poll();
+        repeat(&self.health, "reconciler.finalise", poll, &stop, || self.finalise_turn()).await;
+    }
+
+    async fn finalise_turn(&self) -> Result<Turn, Error> {
+        let notices = self.tracker.next_complete(REQUESTS_PER_TURN).await?;
+        if notices.is_empty() {
+            return Ok(Turn::Idle);
+        }
+        // Asked afresh for every batch: a store that failed over a second ago has another key now.
+        let keys = self.evidence_keys().await?;
+        let mut settled: Vec<Notice> = Vec::new();
+        let mut left = 0;
+        for notice in notices {
+            match self.finalise(notice.request, &keys).await? {
+                End::Settled => settled.push(notice),
+                End::Later => left += 1,
+            }
+        }
+        self.tracker.settle_complete(&settled).await?;
+        Ok(if left == 0 && !settled.is_empty() { Turn::More } else { Turn::Idle })
+    }
+
+    async fn evidence_keys(&self) -> Result<BTreeMap<SubsystemName, EvidenceKey>, Error> {
+        let mut keys = BTreeMap::new();
+        for (name, known) in &self.subsystems {
+            keys.insert(name.clone(), known.subsystem.evidence().await?);
+        }
+        Ok(keys)
+    }
+
+    async fn finalise(&self, request: RequestKey, keys: &BTreeMap<SubsystemName, EvidenceKey>) -> Result<End, Error> {
+        let Some(header) = self.ledger.header(request).await? else {
+            return Ok(End::Settled);
+        };
+        if header.state.is_final() {
+            self.tracker.finish(std::slice::from_ref(&header)).await?;
+            return Ok(End::Settled);
+        }
+        let Some(tracked) = self.tracker.evidence(request).await? else {
+            return Ok(End::Settled);
+        };
+        if tracked.plan_version != header.plan.version() {
+            self.tracker.init(std::slice::from_ref(&header)).await?;
+            return Ok(End::Settled);
+        }
+        if let Some(stale) = header.plan.live().find(|(_, entry)| keys.get(&entry.subsystem) != Some(&entry.evidence)) {
+            return self.settle_stale(header.clone(), stale.1).await;
+        }
+        let mut evidence = Evidence::new();
+        for bits in tracked.bits.iter().filter(|bits| header.plan.is_live(bits.entry)) {
+            evidence.entry((bits.entry, bits.slice)).or_default().add(bits.done, &bits.mask);
+        }
+        let counts = self.ledger.slice_counts(request).await?;
+        let Some(verdict) = judge(header.operation, &header.plan, &counts, &evidence) else {
+            return Ok(End::Settled);
+        };
+        let now = self.ledger.now().await?;
+        let verified: BTreeMap<(usize, u32), Millis> =
+            tracked.verified.iter().map(|it| ((it.entry, it.slice), it.at)).collect();
+        let aged = self.aged(&header, &counts, &verified, now);
+        let verified = if aged.is_empty() {
+            verified
+        } else {
+            match self.read_back_again(&header, &aged).await? {
+                Some(renewed) => verified.into_iter().chain(renewed).collect(),
+                None => return Ok(End::Settled),
+            }
+        };
+        self.write(&header, verdict, &evidence, &verified, now).await
+    }
+
+    /// The plan asks for a key that the store no longer has, or this process is the outdated one.
+    async fn settle_stale(&self, header: Header, stale: &PlanEntry) -> Result<End, Error> {
+        let registered = self.ledger.subsystems().await?;
+        let current = registered.iter().find(|it| it.name == stale.subsystem).map(|it| it.evidence);
+        if current == Some(stale.evidence) {
+            // The plan is right, and we see another store or map: either we are outdated, or the registrar has yet to learn of it.
+            return Ok(End::Later);
+        }
+        self.extend(header).await?;
+        Ok(End::Settled)
+    }
+
+    /// Slices whose evidence is too old to stand on, by entry.
+    fn aged(
+        &self,
+        header: &Header,
+        counts: &[u16],
+        verified: &BTreeMap<(usize, u32), Millis>,
+        now: Millis,
+    ) -> Vec<(usize, u32)> {
+        let slices = 0..u32::try_from(counts.len()).unwrap_or(u32::MAX);
+        let all = header.plan.live().flat_map(|(entry, _)| slices.clone().map(move |slice| (entry, slice)));
+        let is_old = |it: &(usize, u32)| {
+            verified.get(it).is_none_or(|at| now.since(*at).as_secs() >= self.config.evidence_age_s_max)
+        };
+        all.filter(is_old).collect()
+    }
+
+    /// Looks again for the people of aged slices. `None` when somebody is there again: then the plan asks for new evidence.
+    async fn read_back_again(
+        &self,
+        header: &Header,
+        aged: &[(usize, u32)],
+    ) -> Result<Option<Vec<((usize, u32), Millis)>>, Error> {
+        let mut renewed = Vec::new();
+        for (entry, slice) in aged {
+            let Some(plan_entry) = header.plan.entry(*entry) else { continue };
+            if !self.is_clear(header, &plan_entry.subsystem, *slice).await? {
+                let entries = header.plan.entries().iter().chain([plan_entry]).cloned().collect();
+                let plan = Plan::new(entries);
+                if self.ledger.extend_plan(header.request, header.plan.version(), &plan).await? {
+                    tracing::warn!(request = %header.request, subsystem = %plan_entry.subsystem, slice, "somebody is there again; erasing again");
+                    self.tracker.init(&[Header { plan, ..header.clone() }]).await?;
+                    self.news.notify_one();
+                }
+                return Ok(None);
+            }
+            renewed.push(((*entry, *slice), self.ledger.now().await?));
+        }
+        Ok(Some(renewed))
+    }
+
+    async fn is_clear(&self, header: &Header, subsystem: &SubsystemName, slice: u32) -> Result<bool, Error> {
+        // Without key, slice or subsystem nothing can be said, and what cannot be said is not clear.
+        let key = header.key.as_ref().and_then(|key| self.keys.unwrap(key).ok());
+        let stored = self.ledger.slice(header.request, slice).await?;
+        let (Some(key), Some(stored), Some(known)) = (key, stored, self.subsystems.get(subsystem)) else {
+            return Ok(false);
+        };
+        let opened = key.open(&slice_aad(&header.tenant, &header.request, slice), &stored.sealed).ok();
+        let Some(slice) = opened.and_then(|bytes| serde_json::from_slice::<Slice>(&bytes).ok()) else {
+            return Ok(false);
+        };
+        let subjects: Vec<_> = slice.subjects.into_iter().map(Arc::new).collect();
+        let findings = known.subsystem.find(&header.tenant, &subjects).await?;
+        Ok(findings.iter().all(erasure_protocol::Findings::is_clear))
+    }
+
+    async fn write(
+        &self,
+        header: &Header,
+        verdict: Verdict,
+        evidence: &Evidence,
+        verified: &BTreeMap<(usize, u32), Millis>,
+        now: Millis,
+    ) -> Result<End, Error> {
+        let end = Final {
+            request: header.request,
+            plan_version: header.plan.version(),
+            state: verdict.state,
+            at: now,
+            evidence: rows(evidence, verified, now),
+            verified_at: verified.values().copied().min().unwrap_or(now),
+            software: self.software.clone(),
+            confirmations: confirmations(&self.software, &header.plan, &verdict),
+            event: events::finished(header, verdict.state, &verdict.people, now),
+        };
+        match self.ledger.finalise(end).await? {
+            Finalised::Now => {
+                tracing::info!(request = %header.request, state = %verdict.state, subjects = header.subjects, "final");
+                metrics::counter!("erasure_requests_finished_total", "state" => verdict.state.as_str()).increment(1);
+            }
+            Finalised::Already(_) => {}
+            Finalised::PlanChanged => {
+                if let Some(header) = self.ledger.header(header.request).await? {
+                    self.extend(header.clone()).await?;
+                    self.tracker.init(&[header]).await?;
+                }
+                return Ok(End::Settled);
+            }
+            Finalised::NotCovered | Finalised::NotRunning | Finalised::Unknown => return Ok(End::Settled),
+        }
+        if let Some(done) = self.ledger.header(header.request).await? {
+            self.tracker.finish(&[done]).await?;
+        }
+        self.news.notify_one();
+        Ok(End::Settled)
+    }
+}
+
+fn rows(evidence: &Evidence, verified: &BTreeMap<(usize, u32), Millis>, now: Millis) -> Vec<EvidenceRow> {
+    use erasure_protocol::Done;
+    let row = |at: &(usize, u32), done, tasks: Mask| EvidenceRow {
+        entry: at.0,
+        slice: at.1,
+        done,
+        tasks,
+        verified_at: verified.get(at).copied().unwrap_or(now),
+    };
+    let all = evidence.iter().flat_map(|(at, found)| {
+        [
+            row(at, Done::Erased, found.erased),
+            row(at, Done::NothingHeld, found.nothing_held),
+            row(at, Done::Retained, found.retained),
+        ]
+    });
+    all.filter(|row| !row.tasks.is_empty()).collect()
+}
+
+fn confirmations(software: &str, plan: &Plan, verdict: &Verdict) -> String {
+    let entries: Vec<_> = plan
+        .live()
+        .map(|(_, it)| serde_json::json!({ "phase": it.phase, "subsystem": it.subsystem, "evidence": it.evidence }))
+        .collect();
+    let state: RequestState = verdict.state;
+    serde_json::json!({ "software": software, "state": state, "people": verdict.people, "entries": entries }).to_string()
+}

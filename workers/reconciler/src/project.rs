@@ -1,0 +1,147 @@
+//! Projects the tracker from the ledger: requests that a worker asks for, and all open ones after a wipe.
+
+use crate::ticker::{Turn, repeat};
+use crate::{Error, Reconciler};
+use erasure_protocol::{Header, Mask, Millis, RequestKey, TaskOutcome};
+use erasure_tracker::Mark;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The key whose absence says that Redis was wiped, or is another one.
+const PROJECTED: &str = "projected";
+const REQUESTS_PER_TURN: usize = 256;
+/// How often it is looked whether Redis was wiped.
+const WIPE_WATCH: Duration = Duration::from_millis(500);
+
+impl Reconciler {
+    pub(crate) async fn project_wanted(self: Arc<Self>, stop: CancellationToken) {
+        let poll = self.config.poll();
+        repeat(&self.health, "reconciler.project", poll, &stop, || self.project_turn()).await;
+    }
+
+    async fn project_turn(&self) -> Result<Turn, Error> {
+        let notices = self.tracker.next_wanted(REQUESTS_PER_TURN).await?;
+        if notices.is_empty() {
+            return Ok(Turn::Idle);
+        }
+        let requests: Vec<RequestKey> = notices.iter().map(|notice| notice.request).collect();
+        // A request may have been projected since it was asked for.
+        let known = self.tracker.progress(&requests).await?;
+        for (request, known) in requests.iter().zip(known) {
+            if known.is_none() {
+                self.project(*request).await?;
+            }
+        }
+        self.tracker.settle_wanted(&notices).await?;
+        Ok(Turn::More)
+    }
+
+    /// Writes one request into the tracker, from nothing: header, and what the ledger knows of waiting and failed tasks.
+    pub(crate) async fn project(&self, request: RequestKey) -> Result<Option<Header>, Error> {
+        let Some(header) = self.ledger.bump_generation(request).await? else {
+            tracing::warn!(%request, "work for a request that the ledger does not know; it stays in the queue");
+            return Ok(None);
+        };
+        if header.state.is_final() {
+            self.tracker.finish(std::slice::from_ref(&header)).await?;
+            return Ok(Some(header));
+        }
+        self.tracker.project(std::slice::from_ref(&header)).await?;
+        self.show_reports(&header).await?;
+        tracing::debug!(%request, generation = header.generation, "projected");
+        Ok(Some(header))
+    }
+
+    /// Restores what is shown beyond evidence. Evidence itself is never restored from here: what was lost is done again.
+    pub(crate) async fn show_reports(&self, header: &Header) -> Result<(), Error> {
+        let reports = self.ledger.reports(header.request).await?;
+        let live = |entry: usize| header.plan.is_live(entry).then(|| header.plan.entry(entry)).flatten();
+        let marks: Vec<Mark> = reports
+            .into_iter()
+            .filter_map(|report| {
+                let entry = live(report.entry)?;
+                let (failed, pending, retrying, due) = shown(&report.outcome)?;
+                Some(Mark {
+                    request: header.request,
+                    slice: report.slice,
+                    entry: report.entry,
+                    evidence: entry.evidence,
+                    count: 512,
+                    erased: Mask::EMPTY,
+                    nothing_held: Mask::EMPTY,
+                    retained: Mask::EMPTY,
+                    failed,
+                    pending,
+                    retrying,
+                    due,
+                    note: Some(report.outcome),
+                })
+            })
+            .collect();
+        if !marks.is_empty() {
+            self.tracker.mark(&marks).await?;
+        }
+        Ok(())
+    }
+
+    /// The failed tasks of a request, by entry and slice.
+    pub(crate) async fn failed(&self, header: &Header) -> Result<BTreeMap<(usize, u32), Mask>, Error> {
+        let mut failed: BTreeMap<(usize, u32), Mask> = BTreeMap::new();
+        for report in self.ledger.reports(header.request).await? {
+            if let TaskOutcome::Failed { tasks, .. } = &report.outcome {
+                let all = failed.entry((report.entry, report.slice)).or_default();
+                *all = all.or(tasks);
+            }
+        }
+        Ok(failed)
+    }
+
+    pub(crate) async fn watch_for_wipes(self: Arc<Self>, stop: CancellationToken) {
+        repeat(&self.health, "reconciler.tracker", WIPE_WATCH, &stop, || self.wipe_turn()).await;
+    }
+
+    async fn wipe_turn(&self) -> Result<Turn, Error> {
+        let here = self.ledger.id().to_string();
+        if self.tracker.meta_get(PROJECTED).await?.as_deref() == Some(here.as_str()) {
+            return Ok(Turn::Idle);
+        }
+        let projected = self.project_all().await?;
+        self.tracker.meta_set(PROJECTED, &here).await?;
+        if projected > 0 {
+            tracing::warn!(requests = projected, "the tracker had lost open requests; all were projected and are sent again");
+        }
+        Ok(Turn::Idle)
+    }
+
+    /// Projects every open request that the tracker does not know, and sends out again what is missing.
+    async fn project_all(&self) -> Result<usize, Error> {
+        let mut after = None;
+        let mut projected = 0;
+        loop {
+            let page = self.ledger.open_requests(after, u32::try_from(REQUESTS_PER_TURN).unwrap_or(u32::MAX)).await?;
+            let Some(last) = page.last().copied() else {
+                return Ok(projected);
+            };
+            let known = self.tracker.progress(&page).await?;
+            for (request, _) in page.iter().zip(known).filter(|(_, known)| known.is_none()) {
+                if let Some(header) = self.project(*request).await? {
+                    self.redispatch(&header, None).await?;
+                    projected += 1;
+                }
+            }
+            after = Some(last);
+        }
+    }
+}
+
+/// What of a report is shown in the tracker: failed, pending, retrying, and when it is due.
+fn shown(outcome: &TaskOutcome) -> Option<(Mask, Mask, Mask, Option<Millis>)> {
+    match outcome {
+        TaskOutcome::Failed { tasks, .. } => Some((*tasks, Mask::EMPTY, Mask::EMPTY, None)),
+        TaskOutcome::Pending { tasks, check_at, .. } => Some((Mask::EMPTY, *tasks, Mask::EMPTY, Some(*check_at))),
+        TaskOutcome::Retry { tasks, next_try, .. } => Some((Mask::EMPTY, Mask::EMPTY, *tasks, Some(*next_try))),
+        TaskOutcome::Retained { .. } => None,
+    }
+}

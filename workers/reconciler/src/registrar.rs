@@ -1,0 +1,101 @@
+//! Keeps the ledger's list of subsystems true: which there are, and under which evidence key each works today.
+
+use crate::ticker::{Turn, in_full, repeat};
+use crate::{Error, Reconciler};
+use erasure_kit::Subsystem as _;
+use erasure_ledger::Registered;
+use erasure_protocol::{EvidenceKey, Header, Phase, PlanEntry, SubsystemName};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const REQUESTS_PER_TURN: u32 = 100;
+
+impl Reconciler {
+    /// Registers every subsystem that can be asked, once, before anything is dispatched.
+    pub(crate) async fn register_once(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.register_all().await {
+                Ok(_) => return,
+                Err(error) => self.health.waiting("reconciler.register", in_full(&error)),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    pub(crate) async fn keep_registered(self: Arc<Self>, stop: CancellationToken) {
+        let every = Duration::from_millis(self.config.register_every_ms);
+        repeat(&self.health, "reconciler.register", every, &stop, || self.register_all()).await;
+    }
+
+    async fn register_all(&self) -> Result<Turn, Error> {
+        let mut unreachable = None;
+        for (name, known) in &self.subsystems {
+            match known.subsystem.evidence().await {
+                Ok(evidence) => self.register(name, &known.kind, evidence).await?,
+                // One store that is down must not keep the others from being registered.
+                Err(fault) => unreachable = Some(fault),
+            }
+        }
+        self.extend_open_plans().await?;
+        unreachable.map_or(Ok(Turn::Idle), |fault| Err(fault.into()))
+    }
+
+    async fn register(&self, name: &SubsystemName, kind: &str, evidence: EvidenceKey) -> Result<(), Error> {
+        let part = format!("reconciler.revision.{name}");
+        let now = self.ledger.now().await?;
+        match self.ledger.register_subsystem(name, kind, evidence, now).await? {
+            Registered::Current => self.health.ready(&part),
+            Registered::NewCurrent { replaced } => {
+                let replaced = replaced.map(|key| key.to_string()).unwrap_or_default();
+                tracing::info!(subsystem = %name, evidence = %evidence, replaced, "a new evidence key counts from now on");
+                self.health.ready(&part);
+            }
+            Registered::Outdated { .. } => self.health.waiting(
+                &part,
+                "this process works by an older data map, or on an older store, than one that came after it; restart it with \
+                 the current configuration, or raise `revision` in the data map to go back on purpose",
+            ),
+        }
+        Ok(())
+    }
+
+    /// Extends every open plan to what is registered now.
+    async fn extend_open_plans(&self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let requests = self.ledger.requests_to_extend(after, REQUESTS_PER_TURN).await?;
+            let Some(last) = requests.last().copied() else {
+                return Ok(());
+            };
+            for header in self.ledger.headers(&requests).await? {
+                self.extend(header).await?;
+            }
+            after = Some(last);
+        }
+    }
+
+    /// Extends one plan. What is new in it has never been dispatched, so the dispatcher picks it up.
+    pub(crate) async fn extend(&self, header: Header) -> Result<(), Error> {
+        let wanted: Vec<PlanEntry> = self
+            .ledger
+            .subsystems()
+            .await?
+            .into_iter()
+            .filter(|it| !it.retired)
+            .map(|it| PlanEntry { phase: Phase::Purge, subsystem: it.name, evidence: it.evidence })
+            .collect();
+        let Some(plan) = header.plan.extended(&wanted) else {
+            return Ok(());
+        };
+        if self.ledger.extend_plan(header.request, header.plan.version(), &plan).await? {
+            tracing::info!(request = %header.request, version = plan.version(), "plan extended");
+            self.tracker.init(&[Header { plan, ..header }]).await?;
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+}

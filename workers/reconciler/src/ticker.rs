@@ -1,0 +1,62 @@
+//! The loop that every part of the reconciler is: do, say what went wrong, wait, until told to stop.
+
+use crate::Error;
+use erasure_kit::Health;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a part waits after a failure.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// What a turn has found.
+pub(crate) enum Turn {
+    /// There may be more: go on at once.
+    More,
+    /// Nothing left for now.
+    Idle,
+}
+
+/// Repeats `step` until `stop`. A failure is said once, shows in readiness, and is tried again.
+pub(crate) async fn repeat<F>(
+    health: &Health,
+    part: &str,
+    every: Duration,
+    stop: &CancellationToken,
+    mut step: impl FnMut() -> F,
+) where
+    F: Future<Output = Result<Turn, Error>>,
+{
+    while !stop.is_cancelled() {
+        let wait = match step().await {
+            Ok(Turn::More) => {
+                health.ready(part);
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Ok(Turn::Idle) => {
+                health.ready(part);
+                every
+            }
+            Err(error) => {
+                health.waiting(part, in_full(&error));
+                AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
