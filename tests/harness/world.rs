@@ -26,6 +26,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many people the company knows unless told.
 const PEOPLE: u32 = 100;
 
+/// The bearer token of every world's HTTP role.
+pub const TOKEN: &str = "the-token-of-this-test-0123456789";
+
 /// What a world is to be like.
 #[derive(Debug)]
 pub struct Builder {
@@ -172,7 +175,7 @@ impl Builder {
             .urls()
             .iter()
             .map(|(store, url)| (format!("store.{store}.url"), url.as_str().into()));
-        let base: [(&str, toml::Value); 8] = [
+        let base: [(&str, toml::Value); 9] = [
             ("broker.url", amqp.into()),
             ("tracker.url", redis.into()),
             ("tracker.key_prefix", name.into()),
@@ -180,7 +183,8 @@ impl Builder {
             ("ledger.schema", name.into()),
             ("keys.file", "keys.toml".into()),
             ("map.file", "map.toml".into()),
-            ("log.filter", "debug".into()),
+            ("http.token", TOKEN.into()),
+            ("log.filter", "info,sqlx=warn,lapin=error".into()),
         ];
         let base = base.into_iter().map(|(key, value)| (key.to_owned(), value));
         for (key, value) in base.chain(tenants).chain(stores).chain(self.settings.iter().cloned()) {
