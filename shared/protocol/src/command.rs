@@ -165,6 +165,15 @@ impl Command {
         read_command(&json, None)
     }
 
+    /// Reads plain JSON that may lack a request id, which is then `given`.
+    ///
+    /// # Errors
+    /// With everything that is wrong, by field.
+    pub fn parse_or(body: &[u8], given: RequestId) -> Result<Self, CommandError> {
+        let json = Json::parse(body)?;
+        read_command(&json, Some(given))
+    }
+
     /// The JSON that [`Self::parse`] reads. Holds the identifiers: seal it, or know where it goes.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {

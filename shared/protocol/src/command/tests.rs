@@ -35,6 +35,18 @@ fn a_command_is_read_and_written_back() {
 }
 
 #[test]
+fn an_id_may_be_given_to_a_command_that_has_none() {
+    let given = RequestId::new("given").unwrap();
+    let mut command = good();
+    let read = |command: &Value| Command::parse_or(&serde_json::to_vec(command).unwrap(), given.clone());
+    assert_eq!(read(&command).unwrap().request_id.as_str(), "r-1");
+    command.as_object_mut().unwrap().remove("request_id");
+    assert_eq!(read(&command).unwrap().request_id, given);
+    command["request_id"] = json!("a b");
+    assert_eq!(read(&command).unwrap_err().problems[0].field, "request_id");
+}
+
+#[test]
 fn every_refusal_names_the_field() {
     use CommandCode as C;
     for (field, value, code, path) in [
