@@ -29,6 +29,9 @@ const PEOPLE: u32 = 100;
 /// The bearer token of every world's HTTP role.
 pub const TOKEN: &str = "the-token-of-this-test-0123456789";
 
+/// When this variable is set, every world's folder is kept.
+const KEEP: &str = "ERASURE_TEST_KEEP";
+
 /// What a world is to be like.
 #[derive(Debug)]
 pub struct Builder {
@@ -194,7 +197,7 @@ impl Builder {
     }
 }
 
-/// Everything one test needs, and gone when it is dropped; kept, with its logs, when the test panics.
+/// Everything one test needs, and gone when it is dropped; kept, with its logs, when the test panics or `ERASURE_TEST_KEEP` is set.
 #[derive(Debug)]
 pub struct World {
     binary: PathBuf,
@@ -345,9 +348,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Some(dir) = self.dir.take()
-        {
+        // A test that returns an error drops its world like one that has passed: only a panic is seen from here.
+        let keep = std::thread::panicking() || std::env::var_os(KEEP).is_some();
+        if let Some(dir) = self.dir.take_if(|_| keep) {
             eprintln!("the world of this test, with its logs, is kept in {}", dir.keep().display());
         }
     }
