@@ -65,14 +65,17 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
-    /// Checks what can be checked without listening. That a token is there is checked too: without one the role does not start.
+    /// Checks what can be checked without listening, the tokens included. That there is one is left to [`crate::Api::router`]: health
+    /// and metrics are served without.
     ///
     /// # Errors
     /// With a sentence that names the setting and what to do.
     pub fn check(&self) -> Result<(), Error> {
         self.address()?;
         self.tls()?;
-        crate::token::Tokens::load(self)?;
+        if self.has_token() {
+            crate::token::Tokens::load(self)?;
+        }
         if self.body_bytes_max == 0 || self.request_timeout_s == 0 || self.requests_at_once_max == 0 {
             let limits = "http.body_bytes_max, http.request_timeout_s and http.requests_at_once_max must be above 0";
             return Err(Error::Config(limits.to_owned()));

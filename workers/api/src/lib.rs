@@ -25,14 +25,22 @@ use erasure_broker::Publisher;
 use erasure_kit::{AnyResolve, Health};
 use erasure_privacy::KeyRing;
 use erasure_protocol::TenantId;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How long the head of a request may take, an idle connection included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The part of the process that `/readyz` names.
-const PART: &str = "api";
+const PART: &str = "http";
 
 /// Everything that the HTTP role needs, given to it.
 #[derive(Clone)]
@@ -58,10 +66,12 @@ pub struct Api {
 /// Gives the metrics in Prometheus' text format.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
+type FindTenant = dyn Fn(&str) -> Option<TenantId> + Send + Sync;
+
 /// The declared tenants, as far as the HTTP role must know them.
 #[derive(Clone)]
 pub struct TenantNames {
-    find: Arc<dyn Fn(&str) -> Option<TenantId> + Send + Sync>,
+    find: Arc<FindTenant>,
     only: Option<TenantId>,
 }
 
@@ -93,7 +103,7 @@ pub enum Error {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {listen}")]
@@ -101,7 +111,7 @@ pub enum Error {
         /// The address in the configuration.
         listen: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -146,53 +156,56 @@ impl Api {
     }
 }
 
+/// The answering, once listening has begun.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Listens as configured, and answers with `router` until `stop`; then lets calls under way come to their end. Listening has
-/// begun when this returns; the future it returns does the answering.
+/// begun when this returns; the future it returns does the answering. No token is needed for that: the routes ask for theirs.
 ///
 /// # Errors
 /// When the configuration is wrong, a file cannot be read, or the address cannot be listened on.
-pub async fn serve(
-    config: &HttpConfig,
-    router: Router,
-    health: Health,
-    stop: CancellationToken,
-) -> Result<impl Future<Output = ()> + Send + use<>, Error> {
-    config.check()?;
-    let failed = |source| Error::Listen {
-        listen: config.listen.clone(),
-        source,
-    };
-    let listener = std::net::TcpListener::bind(config.address()?).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+pub async fn serve(config: &HttpConfig, router: Router, health: Health, stop: CancellationToken) -> Result<Serving, Error> {
     let tls = match config.tls()? {
         Some(files) => Some(tls(files).await?),
         None => None,
     };
+    let failed = |source| Error::Listen {
+        listen: config.listen.clone(),
+        source,
+    };
+    let listener = TcpListener::bind(config.address()?).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
     let handle = Handle::new();
     let watch = watch(handle.clone(), health, config.clone(), stop);
     let service = router.into_make_service();
-    let plain = axum_server::from_tcp(listener.try_clone().map_err(failed)?)
-        .map_err(failed)?
-        .handle(handle.clone());
-    let sealed = tls
-        .map(|tls| axum_server::from_tcp_rustls(listener, tls))
-        .transpose()
-        .map_err(failed)?;
-    Ok(async move {
-        let served = match sealed {
-            Some(server) => until(server.handle(handle).serve(service), watch).await,
-            None => until(plain.serve(service), watch).await,
-        };
-        if let Err(error) = served {
-            tracing::error!(%error, "HTTP is no longer served");
+    match tls {
+        None => {
+            let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle);
+            keep_tidy(server.http_builder());
+            Ok(Box::pin(until(server.serve(service), watch)))
         }
-    })
+        Some(tls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?.handle(handle);
+            keep_tidy(server.http_builder());
+            Ok(Box::pin(until(server.serve(service), watch)))
+        }
+    }
+}
+
+/// Ends connections on which no whole request head comes, or whose other end is gone: each holds a descriptor.
+fn keep_tidy(builder: &mut Builder<TokioExecutor>) {
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
 }
 
 /// Serves, beside a future that never ends by itself.
-async fn until<T>(server: impl Future<Output = T>, watch: impl Future<Output = Infallible>) -> T {
+async fn until(server: impl Future<Output = io::Result<()>>, watch: impl Future<Output = Infallible>) {
     tokio::select! {
-        served = server => served,
+        served = server => if let Err(error) = served {
+            tracing::error!(%error, "HTTP is no longer served");
+        },
         never = watch => match never {},
     }
 }

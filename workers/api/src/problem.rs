@@ -11,15 +11,15 @@ const MEDIA_TYPE: &str = "application/problem+json";
 /// An answer other than what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
-    /// A URI that names the kind of problem.
-    #[serde(rename = "type")]
-    kind: String,
+    /// The kind of problem: the last part of the URI that names it.
+    #[serde(rename = "type", serialize_with = "uri")]
+    kind: &'static str,
     /// The kind in words.
     title: &'static str,
     #[serde(serialize_with = "number")]
     status: StatusCode,
     /// This occurrence in words, with what to do.
-    detail: String,
+    detail: &'static str,
     /// What is wrong, by field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -43,12 +43,12 @@ struct FieldError {
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: &'static str) -> Self {
         Self {
-            kind: format!("urn:erasure:problem:{kind}"),
+            kind,
             title,
             status,
-            detail: detail.into(),
+            detail,
             errors: Vec::new(),
             more: 0,
             request_id: None,
@@ -157,7 +157,7 @@ impl Problem {
     }
 
     /// The broker did not take the command for certain. Sending it again under the same id is safe.
-    pub(crate) fn not_taken(request_id: RequestId, detail: &str) -> Self {
+    pub(crate) fn not_taken(request_id: RequestId, detail: &'static str) -> Self {
         Self {
             request_id: Some(request_id),
             ..Self::unavailable(detail, 5)
@@ -165,7 +165,7 @@ impl Problem {
     }
 
     /// Something that is needed cannot be reached.
-    pub(crate) fn unavailable(detail: &str, retry_after_s: u32) -> Self {
+    pub(crate) fn unavailable(detail: &'static str, retry_after_s: u32) -> Self {
         Self {
             retry_after_s: Some(retry_after_s),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail)
@@ -173,7 +173,7 @@ impl Problem {
     }
 
     /// Something that only an operator can put right.
-    pub(crate) fn broken(detail: &str) -> Self {
+    pub(crate) fn broken(detail: &'static str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", "An operator must act", detail)
     }
 
@@ -220,6 +220,10 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+fn uri<S: serde::Serializer>(kind: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("urn:erasure:problem:{kind}"))
 }
 
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

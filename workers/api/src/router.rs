@@ -1,6 +1,5 @@
 //! The routes, and what happens around every call.
 
-use crate::PART;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::requests;
@@ -42,8 +41,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// The process lives.
-async fn healthz() -> Json<serde_json::Value> {
-    Json(json!({"status": "alive"}))
+async fn healthz() -> &'static str {
+    "alive\n"
 }
 
 /// Whether the process does what it is there for, and what it waits for.
@@ -51,20 +50,21 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<serde_json::Va
     let mut waits = app.api.health.waits();
     if !app.api.publisher.is_connected() {
         waits.push((
-            PART.to_owned(),
+            "api".to_owned(),
             "RabbitMQ is not connected, so no command is taken".to_owned(),
         ));
     }
-    let (status, word) = if waits.is_empty() {
-        (StatusCode::OK, "ready")
+    let ready = waits.is_empty();
+    let status = if ready {
+        StatusCode::OK
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "waiting")
+        StatusCode::SERVICE_UNAVAILABLE
     };
     let waits: Vec<_> = waits
         .into_iter()
         .map(|(part, reason)| json!({"part": part, "reason": reason}))
         .collect();
-    (status, Json(json!({"status": word, "waiting_for": waits})))
+    (status, Json(json!({"ready": ready, "waiting": waits})))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {

@@ -1,21 +1,23 @@
 //! The routes without a server: a SQLite ledger, no tracker, and a broker that is not there.
 
-use crate::app::App;
-use crate::router::{OPENAPI, router};
-use crate::{Api, HttpConfig, NamedToken, Status, TenantNames};
+use crate::router::OPENAPI;
+use crate::{Api, Error, HttpConfig, NamedToken, Serving, Status, TenantNames, serve};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode, header};
 use erasure_broker::Publisher;
 use erasure_kit::{AnyResolve, Health, Resolve};
-use erasure_ledger::{Access, Accepted, Event, Ledger, NewPart, NewSlice, SubjectHash};
+use erasure_ledger::{Accepted, Access, Event, Ledger, NewPart, NewSlice, SubjectHash};
 use erasure_privacy::KeyRing;
 use erasure_protocol::{
-    EvidenceKey, Fault, IdentifierKind, KeyId, Lane, Millis, Operation, Options, Phase, PlanEntry, Record, RequestId,
-    RequestKey, Sealed, Subject, SubsystemName, TenantId, WrappedKey,
+    EvidenceKey, Fault, IdentifierKind, KeyId, Lane, Millis, Operation, Options, Phase, PlanEntry, Record, RequestId, RequestKey,
+    Sealed, Subject, SubsystemName, TenantId, WrappedKey,
 };
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -24,6 +26,7 @@ const CRM_TOKEN: &str = "planted-crm-0123456789ab";
 const NOW: Millis = Millis(1_790_000_000_000);
 
 struct World {
+    config: HttpConfig,
     router: Router,
     ledger: Ledger,
     keys: Arc<KeyRing>,
@@ -108,7 +111,8 @@ impl World {
             config,
         };
         Self {
-            router: router(App::new(api).unwrap()),
+            config: api.config.clone(),
+            router: api.router().unwrap(),
             ledger,
             keys,
             health,
@@ -165,6 +169,10 @@ impl World {
             events: Vec::<Event>::new(),
         };
         assert!(matches!(self.ledger.accept(new).await, Ok(Accepted::New { .. })));
+    }
+
+    async fn serve(&self, stop: &CancellationToken) -> Result<Serving, Error> {
+        serve(&self.config, self.router.clone(), self.health.clone(), stop.clone()).await
     }
 
     async fn send(&self, request: Request<Body>) -> Response<Body> {
@@ -274,7 +282,11 @@ async fn a_wrong_command_is_refused_by_field_before_it_is_published() {
     };
     for (wrong, field, code) in [
         (with("tenant", json!("planted")), "tenant", "COMMAND-TENANT"),
-        (with("subjects", json!([{"phone": "planted"}])), "subjects[0].phone", "COMMAND-017"),
+        (
+            with("subjects", json!([{"phone": "planted"}])),
+            "subjects[0].phone",
+            "COMMAND-017",
+        ),
         (with("subjects", json!([{"email": "planted"}])), "subjects[0]", "COMMAND-018"),
         (with("subjects", json!([])), "subjects", "COMMAND-010"),
         (with("version", json!(2)), "version", "COMMAND-009"),
@@ -332,7 +344,11 @@ async fn a_named_token_acts_for_its_tenants_alone() {
 async fn a_request_is_answered_from_the_ledger_when_the_tracker_knows_nothing() {
     let world = World::new().await;
     world.accept("1", "r-1").await;
-    for path in ["/v1/requests/r-1", "/v1/requests/r-1?tenant=1", "/v1/requests/r-1?tenant=Acme"] {
+    for path in [
+        "/v1/requests/r-1",
+        "/v1/requests/r-1?tenant=1",
+        "/v1/requests/r-1?tenant=Acme",
+    ] {
         let (status, answer) = world.get(path).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert_is("Answer", &answer);
@@ -345,7 +361,10 @@ async fn a_request_is_answered_from_the_ledger_when_the_tracker_knows_nothing() 
     let (status, problem) = world.get("/v1/requests/r-9").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(problem["detail"].as_str().unwrap().contains("intake"));
-    assert_eq!(world.get("/v1/requests/r-1?tenant=9").await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        world.get("/v1/requests/r-1?tenant=9").await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
     assert_eq!(world.get("/v1/requests/a%20b").await.0, StatusCode::UNPROCESSABLE_ENTITY);
     world.accept("2", "r-1").await;
     assert_eq!(world.get("/v1/requests/r-1").await.0, StatusCode::CONFLICT);
@@ -366,7 +385,10 @@ async fn a_person_is_found_by_identifiers_and_answered_alone() {
     let (_, nobody) = world.post("/v1/find", &find(json!({"user_id": 9}))).await;
     assert_eq!(nobody["requests"], json!([]));
     let (status, problem) = world.post("/v1/find", &find(json!({"email": "planted"}))).await;
-    assert_eq!((status.as_u16(), &problem["errors"][0]["field"]), (422, &json!("identifiers")));
+    assert_eq!(
+        (status.as_u16(), &problem["errors"][0]["field"]),
+        (422, &json!("identifiers"))
+    );
     let (_, problem) = world.post("/v1/find", &find(json!({"phone": "planted"}))).await;
     assert_eq!(problem["errors"][0]["field"], "identifiers.phone");
     assert!(!problem.to_string().contains("planted"));
@@ -375,14 +397,13 @@ async fn a_person_is_found_by_identifiers_and_answered_alone() {
 #[tokio::test]
 async fn health_is_told_without_a_token() {
     let world = World::new().await;
-    let (status, alive) = world.call("GET", "/healthz", "", Body::empty()).await;
-    assert_eq!(status, StatusCode::OK);
-    assert_is("Liveness", &alive);
+    let alive = world.send(Request::get("/healthz").body(Body::empty()).unwrap()).await;
+    assert_eq!(alive.status(), StatusCode::OK);
     world.health.waiting("profiles", "no route");
     let (status, ready) = world.call("GET", "/readyz", "", Body::empty()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_is("Readiness", &ready);
-    let parts: Vec<_> = ready["waiting_for"].as_array().unwrap().iter().map(|it| &it["part"]).collect();
+    let parts: Vec<_> = ready["waiting"].as_array().unwrap().iter().map(|it| &it["part"]).collect();
     assert_eq!(parts, ["profiles", "api"]);
     let metrics = world.send(Request::get("/metrics").body(Body::empty()).unwrap()).await;
     assert_eq!(to_bytes(metrics.into_body(), 100).await.unwrap(), "erasure_up 1\n");
@@ -419,11 +440,91 @@ async fn the_document_names_every_route_and_no_other() {
 #[tokio::test]
 async fn no_more_calls_are_let_in_than_can_be_answered() {
     let world = World::with(|config| config.requests_at_once_max = 1).await;
-    let (first, second) = tokio::join!(
-        world.post("/v1/requests", &command()),
-        world.post("/v1/requests", &command()),
-    );
+    let command = command();
+    let (first, second) = tokio::join!(world.post("/v1/requests", &command), world.post("/v1/requests", &command));
     // The first waits for the broker's confirmation while the second comes.
     assert_eq!(first.1["request_id"], "r-1");
     assert!(second.1["detail"].as_str().unwrap().contains("requests_at_once_max"));
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Connects as soon as somebody listens.
+async fn connect(address: SocketAddr) -> TcpStream {
+    let connected = async {
+        loop {
+            match TcpStream::connect(address) {
+                Ok(stream) => return stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), connected).await.unwrap()
+}
+
+/// What is answered to a call that closes the connection behind it.
+fn exchange(mut stream: impl Read + Write) -> std::io::Result<String> {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let ended = stream.read_to_end(&mut answer);
+    if answer.is_empty() {
+        ended?;
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_listens_until_it_is_told_to_stop() {
+    let address = free_address();
+    let world = World::with(|config| config.listen = address.to_string()).await;
+    let stop = CancellationToken::new();
+    let role = tokio::spawn(world.serve(&stop).await.unwrap());
+    let answer = exchange(connect(address).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    stop.cancel();
+    role.await.unwrap();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_it_speaks_tls_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&cert, certificate.cert.pem()).unwrap();
+    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    let address = free_address();
+    let world = World::with(|config| {
+        config.listen = address.to_string();
+        config.tls_cert_file = Some(cert);
+        config.tls_key_file = Some(key);
+    })
+    .await;
+    let stop = CancellationToken::new();
+    let role = tokio::spawn(world.serve(&stop).await.unwrap());
+    let plain = exchange(connect(address).await).unwrap_or_default();
+    assert!(!plain.contains("HTTP/1.1"), "{plain}");
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connection = rustls::ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+    let answer = exchange(rustls::StreamOwned::new(connection, connect(address).await)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    stop.cancel();
+    role.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_said_at_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let world = World::with(|config| config.listen = listen.clone()).await;
+    let error = world.serve(&CancellationToken::new()).await.err().unwrap();
+    assert_eq!(error.to_string(), format!("cannot listen on {listen}"));
 }
