@@ -25,11 +25,6 @@ impl Output {
         Self { form }
     }
 
-    /// Whether programs read it.
-    pub(crate) fn is_json(self) -> bool {
-        self.form == Form::Programs
-    }
-
     /// One thing: a JSON document for programs, `text` for people.
     ///
     /// # Errors
@@ -81,7 +76,11 @@ pub(crate) fn table<R: IntoIterator<Item = String>>(header: &[&str], rows: impl 
 /// The text with control characters spelled out.
 pub(crate) fn plain(text: &str) -> String {
     let spell = |c: char| -> String {
-        if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
     };
     text.chars().map(spell).collect()
 }
@@ -129,6 +128,9 @@ mod tests {
     fn numbers_read_well() {
         let shown = [0, 999, 1_000, 1_234_567].map(thousands);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((counted(1, "row"), counted(2, "row")), ("1 row".to_owned(), "2 rows".to_owned()));
+        assert_eq!(
+            (counted(1, "row"), counted(2, "row")),
+            ("1 row".to_owned(), "2 rows".to_owned())
+        );
     }
 }

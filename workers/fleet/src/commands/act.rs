@@ -49,9 +49,20 @@ pub(crate) async fn carry_out(
     for act in &acts {
         let target = target(&act.act);
         let result = wait(ledger, act, &target, began).await?;
-        done.push(Done { act: act.id, kind: word(&act.act), target, result });
+        done.push(Done {
+            act: act.id,
+            kind: word(&act.act),
+            target,
+            result,
+        });
     }
-    let row = |it: &Done| vec![it.kind.to_owned(), it.target.clone(), it.result.clone().unwrap_or_else(|| "not yet".to_owned())];
+    let row = |it: &Done| {
+        vec![
+            it.kind.to_owned(),
+            it.target.clone(),
+            it.result.clone().unwrap_or_else(|| "not yet".to_owned()),
+        ]
+    };
     out.list(&done, || table(&["act", "on", "result"], done.iter().map(row)))?;
     if done.iter().all(|it| it.result.is_some()) {
         return Ok(ExitCode::SUCCESS);
@@ -70,7 +81,8 @@ pub(crate) async fn carry_out(
 pub(crate) fn check_reason(reason: &str) -> anyhow::Result<()> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     if reason.is_empty() || reason.len() > REASON_CHARS_MAX || !reason.chars().all(plain) {
-        let sentence = "--reason is a code of a-z 0-9 - _, for example duplicate or not-our-customer, and holds nothing of a person";
+        let sentence =
+            "--reason is a code of a-z 0-9 - _, for example duplicate or not-our-customer, and holds nothing of a person";
         return Err(WrongUse::error(sentence));
     }
     Ok(())
@@ -84,7 +96,13 @@ fn check_actor(actor: &str) -> anyhow::Result<()> {
 }
 
 fn new_act(actor: &str, at: Millis, act: ActKind) -> Act {
-    Act { version: ACT_VERSION, id: Uuid::now_v7(), actor: actor.to_owned(), at, act }
+    Act {
+        version: ACT_VERSION,
+        id: Uuid::now_v7(),
+        actor: actor.to_owned(),
+        at,
+        act,
+    }
 }
 
 async fn publish(fleet: &Fleet, acts: &[Act]) -> anyhow::Result<()> {
@@ -127,7 +145,9 @@ async fn result(ledger: &Ledger, act: &Act, target: &str) -> anyhow::Result<Opti
         ActKind::Redrive { .. } => None,
         ActKind::Discard { request, .. } => {
             let header = ledger.header(*request).await?;
-            header.filter(|it| it.state.is_final()).map(|it| format!("was final already: {}", it.state))
+            header
+                .filter(|it| it.state.is_final())
+                .map(|it| format!("was final already: {}", it.state))
         }
         ActKind::DiscardParked { parked, .. } | ActKind::RedriveParked { parked } => {
             let state = ledger.parked_one(parked).await?.map(|it| it.state);
@@ -138,7 +158,11 @@ async fn result(ledger: &Ledger, act: &Act, target: &str) -> anyhow::Result<Opti
             }
         }
         ActKind::RetireSubsystem { name, .. } => {
-            let retired = ledger.subsystems().await?.into_iter().any(|it| it.name == *name && it.retired);
+            let retired = ledger
+                .subsystems()
+                .await?
+                .into_iter()
+                .any(|it| it.name == *name && it.retired);
             retired.then(|| "was retired already".to_owned())
         }
     })
@@ -148,7 +172,10 @@ async fn result(ledger: &Ledger, act: &Act, target: &str) -> anyhow::Result<Opti
 fn target(act: &ActKind) -> String {
     match act {
         ActKind::Redrive { request: None, .. } => "all".to_owned(),
-        ActKind::Redrive { request: Some(request), .. } | ActKind::Discard { request, .. } => request.to_string(),
+        ActKind::Redrive {
+            request: Some(request), ..
+        }
+        | ActKind::Discard { request, .. } => request.to_string(),
         ActKind::DiscardParked { parked, .. } | ActKind::RedriveParked { parked } => parked.clone(),
         ActKind::RetireSubsystem { name, .. } => name.to_string(),
     }

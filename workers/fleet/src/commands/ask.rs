@@ -22,7 +22,9 @@ pub(crate) fn template(ask: &AskArgs, tenants: &Tenants) -> anyhow::Result<(Comm
         regulation: ask.regulation.as_deref().map(regulation).transpose()?,
         origin: None,
         ticket: ask.ticket.clone(),
-        options: Options { preserve_empty_account: ask.preserve_empty_account },
+        options: Options {
+            preserve_empty_account: ask.preserve_empty_account,
+        },
         part: None,
     };
     Ok((command, tenant))
@@ -61,8 +63,13 @@ mod tests {
 
     fn asked(arguments: &[&str]) -> anyhow::Result<Command> {
         let all = ["erasure", "request"].iter().chain(arguments);
-        let Asked::Request(args) = Cli::try_parse_from(all)?.command else { unreachable!() };
-        let acme = TenantConfig { name: Some("Acme Ltd".to_owned()), regulation: Regulation::Gdpr };
+        let Asked::Request(args) = Cli::try_parse_from(all)?.command else {
+            unreachable!()
+        };
+        let acme = TenantConfig {
+            name: Some("Acme Ltd".to_owned()),
+            regulation: Regulation::Gdpr,
+        };
         let tenants = Tenants::new([(TenantId::new("1").unwrap(), acme)].into(), BTreeMap::new());
         template(&args.ask, &tenants).map(|(command, _)| command)
     }
@@ -71,7 +78,10 @@ mod tests {
     fn a_name_becomes_the_tenants_number_and_an_id_is_made_up() {
         let one = asked(&["--tenant", "Acme Ltd", "user_id=1"]).unwrap();
         let other = asked(&["--tenant", "1", "user_id=1"]).unwrap();
-        assert_eq!((one.tenant.as_str(), one.operation, one.received_at), ("1", Operation::Erase, None));
+        assert_eq!(
+            (one.tenant.as_str(), one.operation, one.received_at),
+            ("1", Operation::Erase, None)
+        );
         assert_ne!(one.request_id, other.request_id);
     }
 

@@ -35,7 +35,12 @@ pub(crate) async fn run(fleet: &Fleet, command: &AttentionCommand, out: Output) 
             show::print(&ledger, thing(fleet, &ledger, id, tenant.as_deref()).await?, out).await
         }
         AttentionCommand::Redrive { which, all, actor } => redrive(fleet, &ledger, which, *all, actor, out).await,
-        AttentionCommand::Discard { id, tenant, actor, reason } => {
+        AttentionCommand::Discard {
+            id,
+            tenant,
+            actor,
+            reason,
+        } => {
             act::check_reason(reason)?;
             let act = discard(thing(fleet, &ledger, id, tenant.as_deref()).await?, reason);
             act::carry_out(fleet, &ledger, actor, vec![act], out).await
@@ -77,7 +82,10 @@ async fn request(fleet: &Fleet, ledger: &Ledger, id: &str, tenant: Option<&str>)
         }
         several => {
             let tenants: Vec<_> = several.iter().map(|(tenant, _)| tenant.as_str()).collect();
-            bail!("several tenants use the id {id}; add --tenant with one of {}", tenants.join(", "))
+            bail!(
+                "several tenants use the id {id}; add --tenant with one of {}",
+                tenants.join(", ")
+            )
         }
     }
 }
@@ -120,10 +128,18 @@ async fn acts(ledger: &Ledger, filter: &Filter) -> anyhow::Result<Vec<ActKind>> 
             Some(_) => failed.iter().map(|it| Some(it.request)).collect(),
             None => [wanted.request].into(),
         };
-        let redrive = |request| ActKind::Redrive { request, subsystem: wanted.subsystem.clone(), code: wanted.code };
+        let redrive = |request| ActKind::Redrive {
+            request,
+            subsystem: wanted.subsystem.clone(),
+            code: wanted.code,
+        };
         acts.extend(requests.into_iter().map(redrive));
     }
-    let open = filter.parked(ledger).await?.into_iter().filter(|it| it.state == ParkedState::Open);
+    let open = filter
+        .parked(ledger)
+        .await?
+        .into_iter()
+        .filter(|it| it.state == ParkedState::Open);
     acts.extend(open.map(|it| ActKind::RedriveParked { parked: it.id }));
     Ok(acts)
 }

@@ -34,7 +34,8 @@ fn check(path: &Path, out: Output) -> anyhow::Result<ExitCode> {
     }
     let warnings = warnings::of(&fleet);
     let subsystems: Vec<_> = fleet.subsystem_names().iter().map(ToString::to_string).collect();
-    let document = json!({ "file": path.display().to_string(), "subsystems": subsystems, "keys": keys.len(), "warnings": warnings });
+    let document =
+        json!({ "file": path.display().to_string(), "subsystems": subsystems, "keys": keys.len(), "warnings": warnings });
     out.document(&document, || {
         let warnings: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
         format!(

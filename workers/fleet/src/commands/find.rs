@@ -20,11 +20,18 @@ pub(crate) async fn run(fleet: &Fleet, args: &PersonArgs, out: Output) -> anyhow
     person::check_kinds(&record, &resolve)?;
     let (keys, reader) = (fleet.keys()?, Reader::open(fleet, out).await?);
     let now = reader.ledger().now().await?;
-    let found = reader.0.by_identifiers(&keys, &resolve, &tenant, &record, now).await.context("looking for the person")?;
+    let found = reader
+        .0
+        .by_identifiers(&keys, &resolve, &tenant, &record, now)
+        .await
+        .context("looking for the person")?;
     let told: Vec<_> = found.answers.iter().map(Told::new).collect();
     out.list(&told, || text(&found.answers))?;
     if found.more > 0 {
-        out.say(format_args!("and {} on this person that came before", counted(found.more as u64, "request")));
+        out.say(format_args!(
+            "and {} on this person that came before",
+            counted(found.more as u64, "request")
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -44,6 +51,9 @@ fn text(answers: &[Answer]) -> String {
         ]
     });
     let header = ["request", "operation", "asked", "due", "ticket", "this person"];
-    let sentences: String = answers.iter().map(|answer| format!("\n{}: {}\n", answer.request_id, answer.text())).collect();
+    let sentences: String = answers
+        .iter()
+        .map(|answer| format!("\n{}: {}\n", answer.request_id, answer.text()))
+        .collect();
     format!("{}{sentences}", table(&header, rows))
 }

@@ -39,9 +39,18 @@ pub(crate) async fn run(fleet: &Fleet, args: &ImportArgs, out: Output) -> anyhow
     let (template, tenant) = ask::template(&args.ask, &fleet.tenants())?;
     let id = template.request_id.clone();
     let resolve = fleet.resolve()?;
-    let vocabulary = Vocabulary { kinds: resolve.kinds(), alternatives: resolve.alternatives() };
+    let vocabulary = Vocabulary {
+        kinds: resolve.kinds(),
+        alternatives: resolve.alternatives(),
+    };
     let mut parts = open(&args.file, vocabulary, template)?;
-    let mut upload = Upload { sender: Sender::start(fleet)?, meter: Meter::new(out), first: None, parts: 0, people: 0 };
+    let mut upload = Upload {
+        sender: Sender::start(fleet)?,
+        meter: Meter::new(out),
+        first: None,
+        parts: 0,
+        people: 0,
+    };
     let uploaded = Box::pin(upload.all(&mut parts)).await;
     upload.meter.end();
     let report = parts.report();
@@ -57,12 +66,20 @@ pub(crate) async fn run(fleet: &Fleet, args: &ImportArgs, out: Output) -> anyhow
     let Some(first) = &upload.first else {
         bail!("{}: no line of it can be used, so nothing was sent", args.file.display());
     };
-    out.say(format_args!("{} in {} sent as request {id}", counted(report.good, "line"), counted(upload.parts, "part")));
+    out.say(format_args!(
+        "{} in {} sent as request {id}",
+        counted(report.good, "line"),
+        counted(upload.parts, "part")
+    ));
     let ended = match args.ask.watch {
         true => Some(follow(fleet, &id, &tenant, first, IdIs::of(args.ask.id.as_ref()), out).await?),
         false => None,
     };
-    let imported = Imported { asked: Asked::new(&id, &tenant, ended.as_ref()), parts: upload.parts, report };
+    let imported = Imported {
+        asked: Asked::new(&id, &tenant, ended.as_ref()),
+        parts: upload.parts,
+        report,
+    };
     out.document(&imported, || asked_text(&id, ended.as_ref()))?;
     if report.bad_count > 0 {
         out.say("exit code 1: some lines were not sent; the others are under way or done");
@@ -73,7 +90,10 @@ pub(crate) async fn run(fleet: &Fleet, args: &ImportArgs, out: Output) -> anyhow
 
 fn open(path: &Path, vocabulary: Vocabulary, template: Command) -> anyhow::Result<Parts<BufReader<File>>> {
     let Some(format) = Format::of(path) else {
-        return Err(WrongUse::error(format!("{}: the name must end in .csv, .ndjson or .jsonl", path.display())));
+        return Err(WrongUse::error(format!(
+            "{}: the name must end in .csv, .ndjson or .jsonl",
+            path.display()
+        )));
     };
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     Parts::open(BufReader::new(file), format, vocabulary, template)
@@ -122,8 +142,17 @@ fn tell_bad_lines(report: &Report, out: Output) {
         return;
     }
     let rows = report.bad.iter().map(|bad| {
-        let field = if bad.field.is_empty() { "-".to_owned() } else { bad.field.clone() };
-        vec![bad.line.to_string(), bad.code.as_str().to_owned(), field, bad.code.meaning().to_owned()]
+        let field = if bad.field.is_empty() {
+            "-".to_owned()
+        } else {
+            bad.field.clone()
+        };
+        vec![
+            bad.line.to_string(),
+            bad.code.as_str().to_owned(),
+            field,
+            bad.code.meaning().to_owned(),
+        ]
     });
     out.say(format_args!("{} not sent:", counted(report.bad_count, "line")));
     out.say(table(&["line", "code", "column", "what is wrong"], rows).trim_end());

@@ -33,8 +33,13 @@ pub(crate) async fn run(path: &Path, command: &KeyCommand, out: Output) -> anyho
         KeyCommand::Rotate { purpose } => {
             let purpose = Purpose::parse(purpose).ok_or_else(|| WrongUse::error("--purpose must be seal, lookup or park"))?;
             let id = erasure_privacy::rotate(file, purpose, now()?)?;
-            out.document(&json!({ "id": id.0, "purpose": purpose.as_str(), "state": "current" }), || id.0.clone())?;
-            out.say(format_args!("{id} is the current {purpose} key; give every role the new file, then restart them"));
+            out.document(
+                &json!({ "id": id.0, "purpose": purpose.as_str(), "state": "current" }),
+                || id.0.clone(),
+            )?;
+            out.say(format_args!(
+                "{id} is the current {purpose} key; give every role the new file, then restart them"
+            ));
         }
         KeyCommand::Retire { id } => retire(&config, &KeyId(id.clone()), out).await?,
     }
@@ -42,7 +47,9 @@ pub(crate) async fn run(path: &Path, command: &KeyCommand, out: Output) -> anyho
 }
 
 async fn retire(config: &Config, id: &KeyId, out: Output) -> anyhow::Result<()> {
-    let ledger = Ledger::open(&config.ledger, Access::Read).await.context("asking the ledger what still needs the key")?;
+    let ledger = Ledger::open(&config.ledger, Access::Read)
+        .await
+        .context("asking the ledger what still needs the key")?;
     let needed = ledger.key_references(id).await?;
     let messages = messages_under(&ledger, id).await?;
     if needed.total() + messages > 0 {
@@ -55,7 +62,9 @@ async fn retire(config: &Config, id: &KeyId, out: Output) -> anyhow::Result<()> 
         );
     }
     erasure_privacy::retire(&config.keys.file, id, 0)?;
-    out.document(&json!({ "id": id.0, "state": "retired" }), || format!("{id} is destroyed: what it sealed can never be read again."))?;
+    out.document(&json!({ "id": id.0, "state": "retired" }), || {
+        format!("{id} is destroyed: what it sealed can never be read again.")
+    })?;
     out.say("destroy it in every other copy of the key ring too, backups included");
     Ok(())
 }
@@ -72,11 +81,20 @@ async fn messages_under(ledger: &Ledger, id: &KeyId) -> anyhow::Result<u64> {
 }
 
 fn print(keys: &[KeyInfo], out: Output) -> anyhow::Result<()> {
-    let row = |key: &KeyInfo| vec![key.id.0.clone(), key.purpose.as_str().to_owned(), key.state.as_str().to_owned(), key.created.clone()];
+    let row = |key: &KeyInfo| {
+        vec![
+            key.id.0.clone(),
+            key.purpose.as_str().to_owned(),
+            key.state.as_str().to_owned(),
+            key.created.clone(),
+        ]
+    };
     out.list(keys, || table(&["key", "purpose", "state", "since"], keys.iter().map(row)))
 }
 
 fn now() -> anyhow::Result<Millis> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).context("this machine's clock is before 1970")?;
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .context("this machine's clock is before 1970")?;
     Ok(Millis(i64::try_from(since.as_millis())?))
 }

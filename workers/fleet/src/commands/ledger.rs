@@ -16,10 +16,17 @@ pub(crate) async fn run(path: &Path, command: &LedgerCommand, out: Output) -> an
     let config = Config::load(path)?.ledger;
     match command {
         LedgerCommand::Migrate => {
-            let migrated = Box::pin(erasure_ledger::migrate(&config)).await.context("migrating the ledger")?;
+            let migrated = Box::pin(erasure_ledger::migrate(&config))
+                .await
+                .context("migrating the ledger")?;
             let document = json!({ "ledger": migrated.ledger.to_string(), "from": migrated.from, "to": migrated.to });
             out.document(&document, || match migrated.from == migrated.to {
-                true => format!("{} is at version {} already; its id is {}.", config.shown(), migrated.to, migrated.ledger),
+                true => format!(
+                    "{} is at version {} already; its id is {}.",
+                    config.shown(),
+                    migrated.to,
+                    migrated.ledger
+                ),
                 false => format!(
                     "{} went from version {} to {}; its id is {}.",
                     config.shown(),

@@ -64,7 +64,10 @@ async fn check(path: &Path, out: Output) -> anyhow::Result<ExitCode> {
     let checked = Checked {
         file: file.display().to_string(),
         usable,
-        identifiers: identifiers.iter().map(|(kind, how)| (kind.to_string(), how.as_str())).collect(),
+        identifiers: identifiers
+            .iter()
+            .map(|(kind, how)| (kind.to_string(), how.as_str()))
+            .collect(),
         ways,
         problems: problems.iter().map(shown).collect(),
     };
@@ -98,9 +101,20 @@ fn people(checked: &Checked<'_>, problems: &[Problem], map_text: &str) -> String
     let end = match (errors, problems.len()) {
         (0, 0) => format!("{} fits the stores.", checked.file),
         (0, warnings) => format!("{} can be used; warnings: {warnings}.", checked.file),
-        (errors, all) => format!("{} cannot be used; errors: {errors}, warnings: {}.", checked.file, all - errors),
+        (errors, all) => format!(
+            "{} cannot be used; errors: {errors}, warnings: {}.",
+            checked.file,
+            all - errors
+        ),
     };
     let ways: Vec<_> = checked.ways.iter().map(|way| way.join(" + ")).collect();
-    let found = if ways.is_empty() { String::new() } else { format!("\nA person is found by {}.", ways.join(", or ")) };
-    format!("{}{end}{found}", rendered.iter().map(|it| format!("{it}\n")).collect::<String>())
+    let found = if ways.is_empty() {
+        String::new()
+    } else {
+        format!("\nA person is found by {}.", ways.join(", or "))
+    };
+    format!(
+        "{}{end}{found}",
+        rendered.iter().map(|it| format!("{it}\n")).collect::<String>()
+    )
 }

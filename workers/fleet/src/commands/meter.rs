@@ -25,7 +25,10 @@ impl Meter {
         let shape = if std::io::stderr().is_terminal() {
             Shape::Bar(ProgressBar::no_length())
         } else {
-            Shape::Lines { last: String::new(), at: None }
+            Shape::Lines {
+                last: String::new(),
+                at: None,
+            }
         };
         Self { shape, out }
     }
@@ -34,7 +37,11 @@ impl Meter {
     pub(crate) fn show(&mut self, done: u64, total: Option<u64>, message: &str) {
         match &mut self.shape {
             Shape::Bar(bar) => {
-                let template = if total.is_some() { "{bar:30} {human_pos}/{human_len} {msg}" } else { "{spinner} {human_pos} {msg}" };
+                let template = if total.is_some() {
+                    "{bar:30} {human_pos}/{human_len} {msg}"
+                } else {
+                    "{spinner} {human_pos} {msg}"
+                };
                 if let Ok(style) = ProgressStyle::with_template(template) {
                     bar.set_style(style);
                 }

@@ -13,7 +13,9 @@ pub(crate) fn record(pairs: &[String]) -> anyhow::Result<Record> {
     let mut record = Record::new();
     for (at, pair) in pairs.iter().enumerate() {
         let position = at + 1;
-        let parts = pair.split_once('=').and_then(|(kind, value)| Some((IdentifierKind::new(kind)?, value)));
+        let parts = pair
+            .split_once('=')
+            .and_then(|(kind, value)| Some((IdentifierKind::new(kind)?, value)));
         let Some((kind, value)) = parts else {
             let sentence = format!("identifier {position} must be KIND=VALUE, for example user_id=42 (the kind in lower case)");
             return Err(WrongUse::error(sentence));
@@ -23,7 +25,9 @@ pub(crate) fn record(pairs: &[String]) -> anyhow::Result<Record> {
             return Err(WrongUse::error(sentence));
         };
         if record.insert(kind.clone(), value).is_some() {
-            return Err(WrongUse::error(format!("{kind} is given twice: one person has one of each kind")));
+            return Err(WrongUse::error(format!(
+                "{kind} is given twice: one person has one of each kind"
+            )));
         }
     }
     Ok(record)
@@ -37,11 +41,17 @@ pub(crate) fn check_kinds(record: &Record, resolve: &AnyResolve) -> anyhow::Resu
     let (kinds, ways) = (resolve.kinds(), resolve.alternatives());
     if let Some(unknown) = record.keys().find(|kind| !kinds.contains(kind)) {
         let names: Vec<_> = kinds.iter().map(IdentifierKind::as_str).collect();
-        let sentence = format!("the data map declares no identifier {unknown}; it declares {}", names.join(", "));
+        let sentence = format!(
+            "the data map declares no identifier {unknown}; it declares {}",
+            names.join(", ")
+        );
         return Err(WrongUse::error(sentence));
     }
     if !ways.iter().any(|way| completes(record, way)) {
-        let sentence = format!("these identifiers do not form a complete way to find a person; give {}", shown(&ways));
+        let sentence = format!(
+            "these identifiers do not form a complete way to find a person; give {}",
+            shown(&ways)
+        );
         return Err(WrongUse::error(sentence));
     }
     Ok(())
@@ -96,7 +106,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_without_a_value() {
-        for pairs in [&["planted@x.org"][..], &["Planted=x"], &["user_id=1", "planted"], &["email=planted", "email=planted"]] {
+        for pairs in [
+            &["planted@x.org"][..],
+            &["Planted=x"],
+            &["user_id=1", "planted"],
+            &["email=planted", "email=planted"],
+        ] {
             let text = refusal(pairs);
             assert!(!text.is_empty() && !text.to_lowercase().contains("planted"), "{text}");
         }

@@ -37,7 +37,11 @@ impl Sender {
     pub(crate) fn start(fleet: &Fleet) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let publisher = Publisher::start(&fleet.config.broker, "erasure command line", stop.clone());
-        Ok(Self { publisher, keys: fleet.keys()?, _stops: stop.drop_guard() })
+        Ok(Self {
+            publisher,
+            keys: fleet.keys()?,
+            _stops: stop.drop_guard(),
+        })
     }
 
     /// Publishes the commands and waits until the broker has confirmed each.
@@ -55,10 +59,19 @@ impl Sender {
                 headers: Vec::new(),
             });
         }
-        let sent = open.iter().map(|it| Sent { message_id: it.message_id.clone(), body: it.body.clone() }).collect();
+        let sent = open
+            .iter()
+            .map(|it| Sent {
+                message_id: it.message_id.clone(),
+                body: it.body.clone(),
+            })
+            .collect();
         for attempt in 1.. {
             let results = self.publisher.publish(open.clone()).await;
-            let failed = open.into_iter().zip(results).filter_map(|(message, result)| Some((message, result.err()?)));
+            let failed = open
+                .into_iter()
+                .zip(results)
+                .filter_map(|(message, result)| Some((message, result.err()?)));
             let (again, errors): (Vec<_>, Vec<_>) = failed.unzip();
             match errors.iter().find(|error| !error.is_transient()).or(errors.first()) {
                 None => break,

@@ -4,8 +4,8 @@ use super::{WrongUse, person};
 use crate::assemble::Fleet;
 use crate::output::{Output, table, thousands};
 use anyhow::Context as _;
-use erasure_api::status::Known;
 use erasure_api::Status;
+use erasure_api::status::Known;
 use erasure_ledger::{Access, Ledger};
 use erasure_protocol::{Answer, LineState, RequestId, RequestKey};
 use serde::Serialize;
@@ -20,7 +20,10 @@ pub(crate) struct Told<'a> {
 
 impl<'a> Told<'a> {
     pub(crate) fn new(answer: &'a Answer) -> Self {
-        Self { text: answer.text(), answer }
+        Self {
+            text: answer.text(),
+            answer,
+        }
     }
 }
 
@@ -36,9 +39,14 @@ impl Reader {
         let ledger = fleet.ledger(Access::Read).await?;
         let tracker = fleet.tracker(ledger.id()).await;
         let tracker = tracker.map_err(|error| {
-            out.say(format_args!("note: the tracker cannot be read ({error:#}); the ledger answers, which hears of progress late"));
+            out.say(format_args!(
+                "note: the tracker cannot be read ({error:#}); the ledger answers, which hears of progress late"
+            ));
         });
-        Ok(Self(Status { ledger, tracker: tracker.ok() }))
+        Ok(Self(Status {
+            ledger,
+            tracker: tracker.ok(),
+        }))
     }
 
     /// The ledger.
@@ -52,7 +60,10 @@ impl Reader {
     /// When the ledger cannot be read.
     pub(crate) async fn answer(&self, request: RequestKey) -> anyhow::Result<Option<Answer>> {
         let now = self.ledger().now().await?;
-        self.0.by_request(request, now).await.context("reading how far the request is")
+        self.0
+            .by_request(request, now)
+            .await
+            .context("reading how far the request is")
     }
 
     /// What support reads of the request of this id. Without a tenant it must be of one tenant only.
@@ -67,12 +78,20 @@ impl Reader {
             None => person::only_tenant(&tenants),
         };
         let now = self.ledger().now().await?;
-        match self.0.by_request_id(&id, tenant.as_ref(), now).await.context("reading how far the request is")? {
+        match self
+            .0
+            .by_request_id(&id, tenant.as_ref(), now)
+            .await
+            .context("reading how far the request is")?
+        {
             Known::Answer(answer) => Ok(Some(answer)),
             Known::Nothing => Ok(None),
             Known::Several(tenants) => {
                 let tenants: Vec<_> = tenants.iter().map(ToString::to_string).collect();
-                Err(WrongUse::error(format!("several tenants use this id; add --tenant with one of {}", tenants.join(", "))))
+                Err(WrongUse::error(format!(
+                    "several tenants use this id; add --tenant with one of {}",
+                    tenants.join(", ")
+                )))
             }
         }
     }
@@ -88,11 +107,16 @@ pub(crate) fn text(answer: &Answer) -> String {
             format!("{}/{}", thousands(counts.done()), thousands(counts.total())),
             thousands(counts.needs_attention),
             line.next_at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339()),
-            line.fault.as_ref().map_or_else(|| "-".to_owned(), |fault| format!("{} {}", fault.code, fault.source)),
+            line.fault
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |fault| format!("{} {}", fault.code, fault.source)),
         ]
     });
     let header = ["subsystem", "state", "done", "need attention", "next", "reason"];
-    let ticket = answer.ticket.as_ref().map_or_else(String::new, |ticket| format!(", ticket {ticket}"));
+    let ticket = answer
+        .ticket
+        .as_ref()
+        .map_or_else(String::new, |ticket| format!(", ticket {ticket}"));
     format!(
         "{}\n\nrequest {} of tenant {}{ticket}: {}, asked {}, due {}\n\n{}",
         answer.text(),

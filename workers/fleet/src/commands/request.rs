@@ -47,11 +47,16 @@ pub(crate) async fn run(fleet: &Fleet, args: &RequestArgs, out: Output) -> anyho
     if args.dry_run {
         return rows::show(fleet, &tenant, &resolve, record, Look::Rows, out).await;
     }
-    let command = Command { subjects: vec![record], ..template };
+    let command = Command {
+        subjects: vec![record],
+        ..template
+    };
     let sender = Sender::start(fleet)?;
     let sent = sender.send(std::slice::from_ref(&command), Lane::Single).await?;
     let ended = match sent.first() {
-        Some(sent) if args.ask.watch => Some(follow(fleet, &command.request_id, &tenant, sent, IdIs::of(args.ask.id.as_ref()), out).await?),
+        Some(sent) if args.ask.watch => {
+            Some(follow(fleet, &command.request_id, &tenant, sent, IdIs::of(args.ask.id.as_ref()), out).await?)
+        }
         Some(_) | None => None,
     };
     print(&command.request_id, &tenant, ended.as_ref(), out)
@@ -69,7 +74,9 @@ pub(crate) async fn follow(
     id_is: IdIs,
     out: Output,
 ) -> anyhow::Result<Ended> {
-    out.say(format_args!("request {id}: sent; waiting for its end (ending this command ends only the waiting)"));
+    out.say(format_args!(
+        "request {id}: sent; waiting for its end (ending this command ends only the waiting)"
+    ));
     let reader = Reader::open(fleet, out).await?;
     let fresh = Fresh { sent, id: id_is };
     Box::pin(watch::to_the_end(&reader, RequestKey::of(tenant, id), Some(fresh), out)).await
@@ -104,7 +111,10 @@ pub(crate) fn exit_code(ended: &Ended) -> ExitCode {
 fn why(parked: &Parked) -> String {
     let advice = super::attention::advice(&parked.code);
     let field = parked.field.as_ref().map_or_else(String::new, |field| format!("{field}: "));
-    format!("{field}{} ({}). {} It is kept as {}.", advice.meaning, parked.code, advice.advice, parked.id)
+    format!(
+        "{field}{} ({}). {} It is kept as {}.",
+        advice.meaning, parked.code, advice.advice, parked.id
+    )
 }
 
 impl<'a> Asked<'a> {
@@ -119,7 +129,11 @@ impl<'a> Asked<'a> {
             request: RequestKey::of(tenant, request_id),
             tenant,
             answer: answer.map(Told::new),
-            refused: refused.map(|it| Refused { code: &it.code, field: it.field.as_deref(), parked: &it.id }),
+            refused: refused.map(|it| Refused {
+                code: &it.code,
+                field: it.field.as_deref(),
+                parked: &it.id,
+            }),
         }
     }
 }

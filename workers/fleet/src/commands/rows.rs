@@ -82,18 +82,35 @@ pub(crate) async fn show(
     let held = held(tenant, person_found, &answers, look);
     out.document(&held, || text(&held, look))?;
     for unread in &held.not_read {
-        let Unread { subsystem, code, source, meaning, advice } = unread;
-        out.say(format_args!("error: {subsystem} could not be asked: {source}: {meaning} ({code}). {advice}"));
+        let Unread {
+            subsystem,
+            code,
+            source,
+            meaning,
+            advice,
+        } = unread;
+        out.say(format_args!(
+            "error: {subsystem} could not be asked: {source}: {meaning} ({code}). {advice}"
+        ));
     }
-    Ok(if held.not_read.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if held.not_read.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn subject(resolve: &AnyResolve, tenant: &TenantId, record: Record) -> anyhow::Result<Subject> {
-    let found = resolve.resolve(tenant, std::slice::from_ref(&record)).await.context("finding the person")?;
+    let found = resolve
+        .resolve(tenant, std::slice::from_ref(&record))
+        .await
+        .context("finding the person")?;
     let subject = found.into_iter().next().unwrap_or_else(|| Subject::given(record));
     match subject.resolution {
         Resolution::Found | Resolution::Nobody => Ok(subject),
-        Resolution::Ambiguous => bail!("these identifiers fit several people: give one that is a single person's, for example a system id"),
+        Resolution::Ambiguous => {
+            bail!("these identifiers fit several people: give one that is a single person's, for example a system id")
+        }
     }
 }
 
@@ -129,11 +146,21 @@ fn held<'a>(tenant: &'a TenantId, person_found: bool, answers: &'a [Asked], look
             }),
         }
     }
-    Held { tenant, person_found, nothing_held: holds.is_empty() && not_read.is_empty(), holds, not_read }
+    Held {
+        tenant,
+        person_found,
+        nothing_held: holds.is_empty() && not_read.is_empty(),
+        holds,
+        not_read,
+    }
 }
 
 fn place<'a>(subsystem: &'a SubsystemName, finding: &'a Finding, look: Look) -> Place<'a> {
-    let row = |row: &'a Vec<(String, Option<String>)>| row.iter().map(|(column, value)| (column.as_str(), value.as_deref())).collect();
+    let row = |row: &'a Vec<(String, Option<String>)>| {
+        row.iter()
+            .map(|(column, value)| (column.as_str(), value.as_deref()))
+            .collect()
+    };
     Place {
         subsystem,
         store: &finding.store,
@@ -150,7 +177,11 @@ fn place<'a>(subsystem: &'a SubsystemName, finding: &'a Finding, look: Look) -> 
 
 fn text(held: &Held<'_>, look: Look) -> String {
     if held.holds.is_empty() {
-        let where_asked = if held.not_read.is_empty() { "" } else { " in the subsystems that could be asked" };
+        let where_asked = if held.not_read.is_empty() {
+            ""
+        } else {
+            " in the subsystems that could be asked"
+        };
         return format!("Nothing held{where_asked}.");
     }
     let rows = held.holds.iter().map(|place| {
@@ -159,14 +190,25 @@ fn text(held: &Held<'_>, look: Look) -> String {
             format!("{}.{}", place.store, place.table),
             place.rule.to_owned(),
             place.rows.to_string(),
-            place.kept_because.map_or_else(|| "no".to_owned(), |ground| format!("kept: {ground}")),
+            place
+                .kept_because
+                .map_or_else(|| "no".to_owned(), |ground| format!("kept: {ground}")),
         ]
     });
     let overview = table(&["subsystem", "table", "rule", "rows", "kept"], rows);
     let all: u64 = held.holds.iter().map(|place| place.rows).sum();
-    let kept: u64 = held.holds.iter().filter(|place| place.kept_because.is_some()).map(|place| place.rows).sum();
+    let kept: u64 = held
+        .holds
+        .iter()
+        .filter(|place| place.kept_because.is_some())
+        .map(|place| place.rows)
+        .sum();
     match look {
-        Look::Rows => format!("{overview}\nErasing would touch {}, and keep {}. Nothing was changed.", counted(all - kept, "row"), counted(kept, "row")),
+        Look::Rows => format!(
+            "{overview}\nErasing would touch {}, and keep {}. Nothing was changed.",
+            counted(all - kept, "row"),
+            counted(kept, "row")
+        ),
         Look::Values => format!("{overview}\n{}", held.holds.iter().map(values).collect::<String>()),
     }
 }
@@ -213,11 +255,17 @@ mod tests {
 
     #[test]
     fn a_dry_run_shows_rows_and_no_value() {
-        let answers = [(name("profiles"), Ok(Findings(vec![finding(2, None), finding(1, Some("tax law"))])))];
+        let answers = [(
+            name("profiles"),
+            Ok(Findings(vec![finding(2, None), finding(1, Some("tax law"))])),
+        )];
         let tenant = tenant();
         let held = held(&tenant, true, &answers, Look::Rows);
         let (text, json) = (text(&held, Look::Rows), serde_json::to_string(&held).unwrap());
-        assert!(text.contains("touch 2 rows, and keep 1 row") && text.contains("tax law"), "{text}");
+        assert!(
+            text.contains("touch 2 rows, and keep 1 row") && text.contains("tax law"),
+            "{text}"
+        );
         assert!(!text.contains("planted") && !json.contains("planted"), "{text} {json}");
     }
 
@@ -226,7 +274,10 @@ mod tests {
         let answers = [(name("profiles"), Ok(Findings(vec![finding(3, None)])))];
         let tenant = tenant();
         let shown = text(&held(&tenant, true, &answers, Look::Values), Look::Values);
-        assert!(shown.contains("email = planted@example.org") && shown.contains("and 2 rows"), "{shown}");
+        assert!(
+            shown.contains("email = planted@example.org") && shown.contains("and 2 rows"),
+            "{shown}"
+        );
         let answers = [(name("profiles"), Ok(Findings(vec![finding(0, None)])))];
         let held = held(&tenant, false, &answers, Look::Values);
         assert!(held.nothing_held && text(&held, Look::Values) == "Nothing held.");

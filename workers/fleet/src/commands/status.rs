@@ -18,10 +18,15 @@ pub(crate) async fn run(fleet: &Fleet, args: &StatusArgs, out: Output) -> anyhow
         anyhow!(
             "no request {} is known{}; if it was only just sent, intake may not have taken it in: see /readyz and `erasure attention list`",
             args.id,
-            args.tenant.as_ref().map_or_else(String::new, |tenant| format!(" of tenant {tenant}"))
+            args.tenant
+                .as_ref()
+                .map_or_else(String::new, |tenant| format!(" of tenant {tenant}"))
         )
     };
-    let answer = reader.by_id(fleet, &args.id, args.tenant.as_deref()).await?.ok_or_else(unknown)?;
+    let answer = reader
+        .by_id(fleet, &args.id, args.tenant.as_deref())
+        .await?
+        .ok_or_else(unknown)?;
     if !args.watch {
         out.document(&Told::new(&answer), || reading::text(&answer))?;
         return Ok(ExitCode::SUCCESS);

@@ -38,9 +38,14 @@ pub(crate) async fn run(fleet: &Fleet, command: &SubsystemCommand, out: Output) 
                 }
                 Some(_) => {
                     if is_configured(fleet, &name) {
-                        out.say(format_args!("note: {name} is still configured; a reconciler that runs with it registers it again"));
+                        out.say(format_args!(
+                            "note: {name} is still configured; a reconciler that runs with it registers it again"
+                        ));
                     }
-                    let act = ActKind::RetireSubsystem { name, reason: reason.clone() };
+                    let act = ActKind::RetireSubsystem {
+                        name,
+                        reason: reason.clone(),
+                    };
                     act::carry_out(fleet, &ledger, actor, vec![act], out).await
                 }
             }
@@ -58,10 +63,21 @@ async fn list(fleet: &Fleet, ledger: &Ledger, out: Output) -> anyhow::Result<Exi
     };
     let all: Vec<_> = ledger.subsystems().await?.into_iter().map(shown).collect();
     let yes = |it: bool| if it { "yes" } else { "no" }.to_owned();
-    let row = |it: &Shown| vec![it.name.to_string(), it.kind.clone(), yes(it.configured), yes(it.retired), it.evidence.clone()];
+    let row = |it: &Shown| {
+        vec![
+            it.name.to_string(),
+            it.kind.clone(),
+            yes(it.configured),
+            yes(it.retired),
+            it.evidence.clone(),
+        ]
+    };
     out.list(&all, || match all.is_empty() {
         true => "No subsystem is registered yet; a reconciler registers what is configured.".to_owned(),
-        false => table(&["subsystem", "kind", "configured", "retired", "evidence key"], all.iter().map(row)),
+        false => table(
+            &["subsystem", "kind", "configured", "retired", "evidence key"],
+            all.iter().map(row),
+        ),
     })?;
     Ok(ExitCode::SUCCESS)
 }

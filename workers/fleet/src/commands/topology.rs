@@ -49,10 +49,16 @@ fn show(topology: &Topology, out: Output) -> anyhow::Result<ExitCode> {
 
 async fn apply(fleet: &Fleet, topology: &Topology, out: Output) -> anyhow::Result<ExitCode> {
     let applied = Box::pin(erasure_broker::apply(&fleet.config.broker, topology)).await;
-    let Applied { server, exchanges, queues, bindings } =
-        applied.map_err(|error| anyhow!("applying the topology: {}", error.detail()))?;
+    let Applied {
+        server,
+        exchanges,
+        queues,
+        bindings,
+    } = applied.map_err(|error| anyhow!("applying the topology: {}", error.detail()))?;
     let document = json!({ "server": format!("{server}"), "exchanges": exchanges, "queues": queues, "bindings": bindings });
-    out.document(&document, || format!("RabbitMQ {server} has {exchanges} exchanges, {queues} queues and {bindings} bindings of the fleet."))?;
+    out.document(&document, || {
+        format!("RabbitMQ {server} has {exchanges} exchanges, {queues} queues and {bindings} bindings of the fleet.")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,29 +74,47 @@ async fn verify(fleet: &Fleet, topology: &Topology, out: Output) -> anyhow::Resu
     let found: Vec<_> = problems.iter().map(found).collect();
     let sound = !found.iter().any(|it| it.blocking);
     out.list(&found, || {
-        let lines = found.iter().map(|it| format!("{}: {}\n", if it.blocking { "error" } else { "note" }, it.problem));
-        let end = if sound { "What the fleet needs is there." } else { "The fleet must not start like this." };
+        let lines = found
+            .iter()
+            .map(|it| format!("{}: {}\n", if it.blocking { "error" } else { "note" }, it.problem));
+        let end = if sound {
+            "What the fleet needs is there."
+        } else {
+            "The fleet must not start like this."
+        };
         format!("{}{end}", lines.collect::<String>())
     })?;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn found(problem: &Problem) -> Found {
-    Found { blocking: problem.is_blocking(), problem: problem.to_string() }
+    Found {
+        blocking: problem.is_blocking(),
+        problem: problem.to_string(),
+    }
 }
 
 fn row_text(row: &Row) -> Vec<String> {
     match row {
         Row::Exchange { name, kind, alternate } => {
-            let alternate = alternate.as_ref().map_or_else(String::new, |to| format!(", what nobody wants goes to {to}"));
+            let alternate = alternate
+                .as_ref()
+                .map_or_else(String::new, |to| format!(", what nobody wants goes to {to}"));
             vec!["exchange".to_owned(), name.clone(), format!("{}{alternate}", kind.as_str())]
         }
         Row::Queue { name, arguments } => {
-            let arguments: Vec<_> = arguments.iter().map(|(name, value)| format!("{name}={}", argument_text(value))).collect();
+            let arguments: Vec<_> = arguments
+                .iter()
+                .map(|(name, value)| format!("{name}={}", argument_text(value)))
+                .collect();
             vec!["queue".to_owned(), name.clone(), arguments.join(" ")]
         }
         Row::Binding { exchange, queue, key } => {
-            vec!["binding".to_owned(), queue.clone(), format!("from {exchange} by {}", if key.is_empty() { "(any)" } else { key })]
+            vec![
+                "binding".to_owned(),
+                queue.clone(),
+                format!("from {exchange} by {}", if key.is_empty() { "(any)" } else { key }),
+            ]
         }
     }
 }
@@ -101,7 +125,10 @@ fn row_json(row: &Row) -> Value {
             json!({ "what": "exchange", "name": name, "type": kind.as_str(), "alternate": alternate })
         }
         Row::Queue { name, arguments } => {
-            let arguments: serde_json::Map<_, _> = arguments.iter().map(|(name, value)| ((*name).to_owned(), argument_json(value))).collect();
+            let arguments: serde_json::Map<_, _> = arguments
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), argument_json(value)))
+                .collect();
             json!({ "what": "queue", "name": name, "arguments": arguments })
         }
         Row::Binding { exchange, queue, key } => json!({ "what": "binding", "exchange": exchange, "queue": queue, "key": key }),
@@ -123,13 +150,29 @@ fn argument_json(argument: &Argument) -> Value {
 }
 
 fn permission_text(permission: &Permission) -> Vec<String> {
-    let Permission { role, configure, write, read, topic } = permission;
-    let keys = topic.as_ref().map_or_else(|| "any".to_owned(), |topic| format!("{} on {}", topic.write, topic.exchange));
+    let Permission {
+        role,
+        configure,
+        write,
+        read,
+        topic,
+    } = permission;
+    let keys = topic
+        .as_ref()
+        .map_or_else(|| "any".to_owned(), |topic| format!("{} on {}", topic.write, topic.exchange));
     vec![role.as_str().to_owned(), configure.clone(), write.clone(), read.clone(), keys]
 }
 
 fn permission_json(permission: &Permission) -> Value {
-    let Permission { role, configure, write, read, topic } = permission;
-    let topic = topic.as_ref().map(|topic| json!({ "exchange": topic.exchange, "write": topic.write }));
+    let Permission {
+        role,
+        configure,
+        write,
+        read,
+        topic,
+    } = permission;
+    let topic = topic
+        .as_ref()
+        .map(|topic| json!({ "exchange": topic.exchange, "write": topic.write }));
     json!({ "role": role.as_str(), "configure": configure, "write": write, "read": read, "topic": topic })
 }

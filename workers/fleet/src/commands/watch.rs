@@ -54,7 +54,12 @@ pub(crate) enum Ended {
 ///
 /// # Errors
 /// When the ledger cannot be read at the first look; later ones are repeated.
-pub(crate) async fn to_the_end(reader: &Reader, request: RequestKey, fresh: Option<Fresh<'_>>, out: Output) -> anyhow::Result<Ended> {
+pub(crate) async fn to_the_end(
+    reader: &Reader,
+    request: RequestKey,
+    fresh: Option<Fresh<'_>>,
+    out: Output,
+) -> anyhow::Result<Ended> {
     let mut meter = Meter::new(out);
     let ended = follow(reader, request, fresh, out, &mut meter).await;
     meter.end();
@@ -108,7 +113,10 @@ async fn look(reader: &Reader, request: RequestKey, fresh: Option<Fresh<'_>>) ->
     {
         return Ok(Look::Refused(Box::new(parked)));
     }
-    Ok(reader.answer(request).await?.map_or(Look::Unknown, |answer| Look::Known(Box::new(answer))))
+    Ok(reader
+        .answer(request)
+        .await?
+        .map_or(Look::Unknown, |answer| Look::Known(Box::new(answer))))
 }
 
 fn show(meter: &mut Meter, answer: &Answer) {
@@ -118,14 +126,21 @@ fn show(meter: &mut Meter, answer: &Answer) {
         (people.waiting_for_vendor, "wait for a vendor"),
         (people.retrying, "are tried again"),
     ];
-    let further = further.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {} {what}", thousands(*count)));
+    let further = further
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!(", {} {what}", thousands(*count)));
     let message = format!("people done{}", further.collect::<String>());
     meter.show(people.done(), Some(answer.subjects), &message);
 }
 
 /// 0 when what was asked was carried out, 1 otherwise.
 pub(crate) fn code(state: RequestState) -> ExitCode {
-    if is_carried_out(state) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_carried_out(state) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn is_carried_out(state: RequestState) -> bool {
@@ -146,7 +161,11 @@ mod tests {
     #[test]
     fn only_what_was_carried_out_is_success() {
         let carried_out: Vec<_> = RequestState::ALL.into_iter().filter(|state| is_carried_out(*state)).collect();
-        assert!(carried_out.iter().all(|state| state.is_final() && *state != RequestState::ClosedNotErased));
+        assert!(
+            carried_out
+                .iter()
+                .all(|state| state.is_final() && *state != RequestState::ClosedNotErased)
+        );
         assert_eq!(carried_out.len(), 5);
     }
 }

@@ -29,15 +29,27 @@ impl Filter {
     /// # Errors
     /// When an argument means nothing.
     pub(super) async fn of(args: &AttentionFilterArgs, fleet: &Fleet, ledger: &Ledger) -> anyhow::Result<Self> {
-        let AttentionFilterArgs { request, subsystem, code, tenant, parked } = args;
+        let AttentionFilterArgs {
+            request,
+            subsystem,
+            code,
+            tenant,
+            parked,
+        } = args;
         let tasks_asked = request.is_some() || subsystem.is_some();
         if let Some(id) = parked {
             if tasks_asked || code.is_some() || tenant.is_some() {
                 return Err(WrongUse::error("--parked names one message; it goes with no other filter"));
             }
-            return Ok(Self { tasks: None, messages: Messages::One(id.clone()) });
+            return Ok(Self {
+                tasks: None,
+                messages: Messages::One(id.clone()),
+            });
         }
-        let tenant_id = tenant.as_deref().map(|named| person::tenant(&fleet.tenants(), named)).transpose()?;
+        let tenant_id = tenant
+            .as_deref()
+            .map(|named| person::tenant(&fleet.tenants(), named))
+            .transpose()?;
         let code = code.as_deref().map(str::to_ascii_uppercase);
         let fault = code.as_deref().and_then(fault);
         let request = match request {
@@ -54,7 +66,11 @@ impl Filter {
         });
         let messages = match tasks_asked {
             true => Messages::None,
-            false => Messages::All(ParkedFilter { tenant: tenant_id, code, ..ParkedFilter::default() }),
+            false => Messages::All(ParkedFilter {
+                tenant: tenant_id,
+                code,
+                ..ParkedFilter::default()
+            }),
         };
         Ok(Self { tasks, messages })
     }
@@ -71,7 +87,9 @@ impl Filter {
         let Some(filter) = &self.tasks else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         loop {
-            let page = ledger.attention(filter, all.last().map(|it: &Attention| it.key), PER_PAGE).await?;
+            let page = ledger
+                .attention(filter, all.last().map(|it: &Attention| it.key), PER_PAGE)
+                .await?;
             if page.is_empty() {
                 return Ok(all);
             }

@@ -77,9 +77,14 @@ fn grouped(failed: &[Attention]) -> Vec<Failed> {
     }
     let mut groups: BTreeMap<(SubsystemName, FaultCode, String), Group> = BTreeMap::new();
     for it in failed {
-        let group = groups.entry((it.subsystem.clone(), it.fault.code, it.fault.source.0.clone())).or_default();
+        let group = groups
+            .entry((it.subsystem.clone(), it.fault.code, it.fault.source.0.clone()))
+            .or_default();
         group.tasks += it.tasks.count() as u64;
-        group.requests.insert(Request { request_id: it.request_id.clone(), tenant: it.tenant.clone() });
+        group.requests.insert(Request {
+            request_id: it.request_id.clone(),
+            tenant: it.tenant.clone(),
+        });
         group.since = Some(group.since.map_or(it.at, |since| since.min(it.at)));
     }
     let failed = groups.into_iter().map(|((subsystem, code, source), group)| Failed {

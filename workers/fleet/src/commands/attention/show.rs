@@ -65,7 +65,10 @@ pub(super) async fn print(ledger: &Ledger, thing: Thing, out: Output) -> anyhow:
     match thing {
         Thing::Request(request) => show_request(ledger, request, out).await?,
         Thing::Parked(id) => {
-            let parked = ledger.parked_one(&id).await?.ok_or_else(|| anyhow!("the parked message {id} is gone"))?;
+            let parked = ledger
+                .parked_one(&id)
+                .await?
+                .ok_or_else(|| anyhow!("the parked message {id} is gone"))?;
             show_message(&parked, &ledger.acts(&id).await?, out)?;
         }
     }
@@ -74,7 +77,10 @@ pub(super) async fn print(ledger: &Ledger, thing: Thing, out: Output) -> anyhow:
 
 async fn show_request(ledger: &Ledger, request: RequestKey, out: Output) -> anyhow::Result<()> {
     let header: Header = ledger.header(request).await?.context("the request is gone")?;
-    let filter = AttentionFilter { request: Some(request), ..AttentionFilter::default() };
+    let filter = AttentionFilter {
+        request: Some(request),
+        ..AttentionFilter::default()
+    };
     let failed = ledger.attention(&filter, None, FAULTS_MAX).await?;
     let acts = ledger.acts(&request.to_string()).await?;
     let shown = Shown {
@@ -120,7 +126,13 @@ fn fault(it: &Attention) -> Fault<'_> {
 }
 
 fn done(act: &Act) -> Done<'_> {
-    Done { at: act.at.to_rfc3339(), actor: &act.actor, kind: &act.kind, reason: &act.reason, result: &act.result }
+    Done {
+        at: act.at.to_rfc3339(),
+        actor: &act.actor,
+        kind: &act.kind,
+        reason: &act.reason,
+        result: &act.result,
+    }
 }
 
 fn request_text(shown: &Shown<'_>) -> String {
@@ -166,6 +178,8 @@ fn acts_text(acts: &[Done<'_>]) -> String {
     if acts.is_empty() {
         return String::new();
     }
-    let rows = acts.iter().map(|it| [it.at.as_str(), it.actor, it.kind, it.reason, it.result].map(str::to_owned));
+    let rows = acts
+        .iter()
+        .map(|it| [it.at.as_str(), it.actor, it.kind, it.reason, it.result].map(str::to_owned));
     format!("\nWhat was done\n{}", table(&["at", "who", "act", "reason", "result"], rows))
 }

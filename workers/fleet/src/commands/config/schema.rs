@@ -25,7 +25,10 @@ mod tests {
         let first = schema["enum"].get(0).or(schema.get("default"));
         match schema["type"].as_str() {
             Some("object") => match (&schema["properties"], &schema["additionalProperties"]) {
-                (Value::Object(properties), _) => properties.iter().map(|(key, inner)| (key.clone(), full(inner, form))).collect(),
+                (Value::Object(properties), _) => properties
+                    .iter()
+                    .map(|(key, inner)| (key.clone(), full(inner, form)))
+                    .collect(),
                 (_, inner) => json!({ NAME: full(inner, form) }),
             },
             Some("array") => json!([full(&schema["items"], form)]),
@@ -36,7 +39,9 @@ mod tests {
     }
 
     fn refusal(value: &Value) -> Option<String> {
-        serde_json::from_value::<Config>(value.clone()).err().map(|error| error.to_string())
+        serde_json::from_value::<Config>(value.clone())
+            .err()
+            .map(|error| error.to_string())
     }
 
     #[test]
@@ -60,7 +65,10 @@ mod tests {
             let here: &mut Map<_, _> = wrong.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
             here.insert("unknown_key".to_owned(), json!(1));
             // An enum has one key only: its object is compared one level below.
-            if schema.get("required").is_none_or(|it| !["bearer", "basic", "header"].contains(&it[0].as_str().unwrap_or_default())) {
+            if schema
+                .get("required")
+                .is_none_or(|it| !["bearer", "basic", "header"].contains(&it[0].as_str().unwrap_or_default()))
+            {
                 let refusal = refusal(&wrong).unwrap_or_else(|| panic!("{pointer} takes an unknown key"));
                 let named: BTreeSet<String> = properties.keys().cloned().collect();
                 assert_eq!(expected(&refusal), named, "{pointer}: {refusal}");

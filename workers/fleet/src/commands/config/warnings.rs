@@ -25,12 +25,16 @@ pub(super) fn of(fleet: &Fleet) -> Vec<String> {
 
 fn unused_stores(config: &Config, used: &BTreeSet<&str>) -> Vec<String> {
     let unused = config.store.keys().filter(|name| !used.contains(name.as_str()));
-    unused.map(|name| format!("[store.{name}] is used by no subsystem of the data map: nothing is erased there")).collect()
+    unused
+        .map(|name| format!("[store.{name}] is used by no subsystem of the data map: nothing is erased there"))
+        .collect()
 }
 
 fn unused_subsystems(config: &Config, known: &BTreeSet<SubsystemName>) -> Vec<String> {
     let unused = config.subsystem.keys().filter(|name| !known.contains(name));
-    unused.map(|name| format!("[subsystem.{name}] is no subsystem of the data map: it does nothing")).collect()
+    unused
+        .map(|name| format!("[subsystem.{name}] is no subsystem of the data map: it does nothing"))
+        .collect()
 }
 
 fn unknown_tenants(config: &Config) -> Vec<String> {
@@ -52,9 +56,16 @@ fn unknown_tenants(config: &Config) -> Vec<String> {
 /// A secret as a value and as a file: only one of them counts, and the other may be an old one.
 fn given_twice(config: &Config) -> Vec<String> {
     let broker = (!config.broker.url.is_empty() && config.broker.url_file.is_some()).then(|| "broker".to_owned());
-    let stores = config.store.iter().filter(|(_, store)| !store.url.is_empty() && store.url_file.is_some());
+    let stores = config
+        .store
+        .iter()
+        .filter(|(_, store)| !store.url.is_empty() && store.url_file.is_some());
     let stores = stores.map(|(name, _)| format!("store.{name}"));
-    broker.into_iter().chain(stores).map(|part| format!("{part}.url and {part}.url_file are both given: the file counts")).collect()
+    broker
+        .into_iter()
+        .chain(stores)
+        .map(|part| format!("{part}.url and {part}.url_file are both given: the file counts"))
+        .collect()
 }
 
 fn contradictions(config: &Config) -> Vec<String> {
@@ -90,14 +101,19 @@ fn contradictions(config: &Config) -> Vec<String> {
             "[subprocessors] names no vendor: nobody outside this company is told",
         ),
     ];
-    rules.into_iter().filter(|(holds, _)| *holds).map(|(_, sentence)| sentence.to_owned()).collect()
+    rules
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, sentence)| sentence.to_owned())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BASE: &str = "[broker]\nurl = \"amqp://u:p@h/v\"\n[tracker]\n[ledger]\n[keys]\nfile = \"k\"\n[map]\nfile = \"m\"\n[tenant.acme]\n";
+    const BASE: &str =
+        "[broker]\nurl = \"amqp://u:p@h/v\"\n[tracker]\n[ledger]\n[keys]\nfile = \"k\"\n[map]\nfile = \"m\"\n[tenant.acme]\n";
 
     fn config(more: &str) -> Config {
         toml::from_str(&format!("{BASE}{more}")).unwrap()
@@ -106,13 +122,18 @@ mod tests {
     #[test]
     fn the_defaults_do_not_contradict_each_other() {
         let found = contradictions(&config("[http]\ntoken = \"t\"\n"));
-        assert_eq!(found, ["[subprocessors] names no vendor: nobody outside this company is told"]);
+        assert_eq!(
+            found,
+            ["[subprocessors] names no vendor: nobody outside this company is told"]
+        );
     }
 
     #[test]
     fn what_names_nothing_is_told() {
         let config = config("[producer.crm]\ntenants = [\"globex\"]\n[producer.idle]\n[store.old]\nurl = \"sqlite:a\"\n");
-        let found = [unknown_tenants(&config), unused_stores(&config, &BTreeSet::new())].concat().join("\n");
+        let found = [unknown_tenants(&config), unused_stores(&config, &BTreeSet::new())]
+            .concat()
+            .join("\n");
         for part in ["tenant globex", "[producer.idle]", "[store.old]"] {
             assert!(found.contains(part), "{found}");
         }
@@ -121,6 +142,9 @@ mod tests {
     #[test]
     fn a_secret_given_twice_is_told() {
         let found = given_twice(&config("[store.crm]\nurl = \"sqlite:a\"\nurl_file = \"b\"\n"));
-        assert_eq!(found, ["store.crm.url and store.crm.url_file are both given: the file counts"]);
+        assert_eq!(
+            found,
+            ["store.crm.url and store.crm.url_file are both given: the file counts"]
+        );
     }
 }
