@@ -13,13 +13,14 @@ use erasure_protocol::{
     EvidenceKey, Fault, IdentifierKind, KeyId, Lane, Millis, Operation, Options, Phase, PlanEntry, Record, RequestId, RequestKey,
     Sealed, Subject, SubsystemName, TenantId, WrappedKey,
 };
+use erasure_tracker::Tracker;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+mod listening;
+mod servers;
 
 const TOKEN: &str = "planted-0123456789abcdef";
 const CRM_TOKEN: &str = "planted-crm-0123456789ab";
@@ -27,6 +28,7 @@ const NOW: Millis = Millis(1_790_000_000_000);
 
 struct World {
     config: HttpConfig,
+    tracker: Option<Tracker>,
     router: Router,
     ledger: Ledger,
     keys: Arc<KeyRing>,
@@ -66,6 +68,19 @@ impl World {
     }
 
     async fn with(change: impl FnOnce(&mut HttpConfig)) -> Self {
+        let broker = erasure_broker::Config {
+            url: "amqp://guest:guest@127.0.0.1:1/%2f".to_owned(),
+            confirm_timeout_ms: 100,
+            ..erasure_broker::Config::default()
+        };
+        Self::on(&broker, None, change).await
+    }
+
+    async fn on(
+        broker: &erasure_broker::Config,
+        tracker: Option<erasure_tracker::Config>,
+        change: impl FnOnce(&mut HttpConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = erasure_ledger::Config::at(format!("sqlite:{}", folder.path().join("ledger.db").display()));
         erasure_ledger::migrate(&place).await.unwrap();
@@ -73,10 +88,9 @@ impl World {
         let ring = folder.path().join("keys.json");
         erasure_privacy::generate(&ring, NOW).unwrap();
         let keys = Arc::new(KeyRing::load(&ring).unwrap());
-        let broker = erasure_broker::Config {
-            url: "amqp://guest:guest@127.0.0.1:1/%2f".to_owned(),
-            confirm_timeout_ms: 100,
-            ..erasure_broker::Config::default()
+        let tracker = match tracker {
+            Some(config) => Some(Tracker::connect(&config, ledger.id()).await.unwrap()),
+            None => None,
         };
         let crm = NamedToken {
             token: Some(CRM_TOKEN.to_owned()),
@@ -93,9 +107,9 @@ impl World {
         let api = Api {
             status: Status {
                 ledger: ledger.clone(),
-                tracker: None,
+                tracker: tracker.clone(),
             },
-            publisher: Publisher::start(&broker, "test", CancellationToken::new()),
+            publisher: Publisher::start(broker, "test", CancellationToken::new()),
             keys: Arc::clone(&keys),
             resolve: Some(AnyResolve::new(Kinds)),
             tenants: TenantNames::new(
@@ -112,6 +126,7 @@ impl World {
         };
         Self {
             config: api.config.clone(),
+            tracker,
             router: api.router().unwrap(),
             ledger,
             keys,
@@ -445,86 +460,4 @@ async fn no_more_calls_are_let_in_than_can_be_answered() {
     // The first waits for the broker's confirmation while the second comes.
     assert_eq!(first.1["request_id"], "r-1");
     assert!(second.1["detail"].as_str().unwrap().contains("requests_at_once_max"));
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// Connects as soon as somebody listens.
-async fn connect(address: SocketAddr) -> TcpStream {
-    let connected = async {
-        loop {
-            match TcpStream::connect(address) {
-                Ok(stream) => return stream,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), connected).await.unwrap()
-}
-
-/// What is answered to a call that closes the connection behind it.
-fn exchange(mut stream: impl Read + Write) -> std::io::Result<String> {
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    let ended = stream.read_to_end(&mut answer);
-    if answer.is_empty() {
-        ended?;
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_role_listens_until_it_is_told_to_stop() {
-    let address = free_address();
-    let world = World::with(|config| config.listen = address.to_string()).await;
-    let stop = CancellationToken::new();
-    let role = tokio::spawn(world.serve(&stop).await.unwrap());
-    let answer = exchange(connect(address).await).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    stop.cancel();
-    role.await.unwrap();
-    assert!(TcpStream::connect(address).is_err());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_a_certificate_it_speaks_tls_and_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(&cert, certificate.cert.pem()).unwrap();
-    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
-    let address = free_address();
-    let world = World::with(|config| {
-        config.listen = address.to_string();
-        config.tls_cert_file = Some(cert);
-        config.tls_key_file = Some(key);
-    })
-    .await;
-    let stop = CancellationToken::new();
-    let role = tokio::spawn(world.serve(&stop).await.unwrap());
-    let plain = exchange(connect(address).await).unwrap_or_default();
-    assert!(!plain.contains("HTTP/1.1"), "{plain}");
-
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.cert.der().clone()).unwrap();
-    let client = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connection = rustls::ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
-    let answer = exchange(rustls::StreamOwned::new(connection, connect(address).await)).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    stop.cancel();
-    role.await.unwrap();
-}
-
-#[tokio::test]
-async fn an_address_in_use_is_said_at_once() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = taken.local_addr().unwrap().to_string();
-    let world = World::with(|config| config.listen = listen.clone()).await;
-    let error = world.serve(&CancellationToken::new()).await.err().unwrap();
-    assert_eq!(error.to_string(), format!("cannot listen on {listen}"));
 }
