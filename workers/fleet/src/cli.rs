@@ -157,6 +157,9 @@ pub(crate) enum AttentionCommand {
     Show {
         /// A request's id, or a parked message's.
         id: String,
+        /// The tenant, where two tenants use the same id.
+        #[arg(long)]
+        tenant: Option<String>,
     },
     /// Try again, once the cause is gone.
     Redrive {
@@ -173,6 +176,9 @@ pub(crate) enum AttentionCommand {
     Discard {
         /// A request's id, or a parked message's.
         id: String,
+        /// The tenant, where two tenants use the same id.
+        #[arg(long)]
+        tenant: Option<String>,
         /// Who does it.
         #[arg(long, env = "ERASURE_ACTOR")]
         actor: String,

@@ -137,7 +137,7 @@ pub(crate) enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { filter: "info,sqlx=warn,lapin=error".to_owned(), format: LogFormat::Text }
+        Self { filter: "info,sqlx=warn,lapin=off".to_owned(), format: LogFormat::Text }
     }
 }
 
@@ -187,8 +187,12 @@ impl Config {
             &mut self.tracker.password_file,
             &mut self.tracker.ca_file,
             &mut self.ledger.url_file,
+            &mut self.http.token_file,
+            &mut self.http.tls_cert_file,
+            &mut self.http.tls_key_file,
         ];
-        let files = files.into_iter().chain(self.store.values_mut().map(|store| &mut store.url_file));
+        let tokens = self.http.tokens.values_mut().map(|token| &mut token.token_file);
+        let files = files.into_iter().chain(tokens).chain(self.store.values_mut().map(|store| &mut store.url_file));
         files.flatten().for_each(|path| *path = anchored(path));
         let urls = self.store.values_mut().map(|store| &mut store.url).chain([&mut self.ledger.url]);
         urls.for_each(|url| {

@@ -10,7 +10,7 @@ use erasure_intake::Intake;
 use erasure_kit::{Health, Worker};
 use erasure_ledger::{Access, Ledger};
 use erasure_protocol::SubsystemName;
-use erasure_reconciler::{KnownSubsystem, Reconciler, ReconcilerConfig};
+use erasure_reconciler::{KnownSubsystem, Reconciler};
 use erasure_stores::FindMode;
 use erasure_tracker::Tracker;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +175,7 @@ impl Parts<'_> {
             resolve: self.fleet.resolve()?,
             subsystems: self.subsystems.iter().map(|(name, known)| (name.clone(), known.subsystem.clone())).collect(),
             tenants: Arc::new(self.fleet.tenants()),
-            keep_parked: ReconcilerConfig::days(config.reconciler.keep_parked_days),
+            keep_parked: config.reconciler.keep_parked(),
             health: self.health.clone(),
             news: Arc::clone(&self.news),
         })
@@ -188,7 +188,7 @@ impl Parts<'_> {
         let find = move |named: &str| tenants.find(named).map(|(tenant, _)| tenant.clone());
         let resolve = Some(self.fleet.resolve()?);
         Ok(Api {
-            status: Status::new(self.started.ledger.clone(), self.started.tracker.clone(), Arc::clone(&self.keys), resolve.clone()),
+            status: Status { ledger: self.started.ledger.clone(), tracker: Some(self.started.tracker.clone()) },
             publisher: self.publisher.clone(),
             keys: Arc::clone(&self.keys),
             resolve,
@@ -218,7 +218,7 @@ impl Parts<'_> {
 
 /// Reaches ledger, tracker and broker, for as long as it takes.
 async fn connect(fleet: &Fleet, roles: &Roles, health: &Health) -> anyhow::Result<Started> {
-    if fleet.config.ledger.is_embedded() && roles.access() == Access::Write {
+    if fleet.config.ledger.is_embedded()? && roles.access() == Access::Write {
         // The embedded ledger has no administrator but us.
         erasure_ledger::migrate(&fleet.config.ledger).await.context("the ledger")?;
     }

@@ -48,6 +48,12 @@ impl ReconcilerConfig {
         Duration::from_millis(self.poll_ms)
     }
 
+    /// How long a parked message is kept.
+    #[must_use]
+    pub fn keep_parked(&self) -> Duration {
+        Self::days(self.keep_parked_days)
+    }
+
     pub(crate) fn days(days: u64) -> Duration {
         Duration::from_secs(days.saturating_mul(24 * 3600))
     }

@@ -157,7 +157,7 @@ impl Reconciler {
     }
 
     fn parked_until(&self, now: Millis) -> Millis {
-        now.plus(crate::ReconcilerConfig::days(self.config.keep_parked_days))
+        now.plus(self.config.keep_parked())
     }
 }
 

@@ -205,7 +205,7 @@ fn text(held: &Held<'_>, look: Look) -> String {
         .sum();
     match look {
         Look::Rows => format!(
-            "{overview}\nErasing would touch {}, and keep {}. Nothing was changed.",
+            "{overview}\nErasing would touch at most {}, and keep {}. Nothing was changed.",
             counted(all - kept, "row"),
             counted(kept, "row")
         ),
@@ -263,7 +263,7 @@ mod tests {
         let held = held(&tenant, true, &answers, Look::Rows);
         let (text, json) = (text(&held, Look::Rows), serde_json::to_string(&held).unwrap());
         assert!(
-            text.contains("touch 2 rows, and keep 1 row") && text.contains("tax law"),
+            text.contains("touch at most 2 rows, and keep 1 row") && text.contains("tax law"),
             "{text}"
         );
         assert!(!text.contains("planted") && !json.contains("planted"), "{text} {json}");
