@@ -7,8 +7,8 @@ use erasure_kit::Subsystem as _;
 use erasure_ledger::{Accepted, FailedNow, NewPart, NewSlice, Part, SubjectHash};
 use erasure_privacy::{DataKey, slice_aad};
 use erasure_protocol::{
-    Blame, EVENT_VERSION, Event, EventData, EventKind, Fault, FaultClass, FaultCode, Lane, Mask, Millis, Origin, Phase, PlanEntry, RequestKey, Resolution,
-    SLICE_SUBJECTS_MAX, Slice, Subject, TenantId, WrappedKey,
+    Blame, EVENT_VERSION, Event, EventData, EventKind, Fault, FaultClass, FaultCode, Lane, Mask, Millis, Origin, Phase,
+    PlanEntry, RequestKey, Resolution, SLICE_SUBJECTS_MAX, Slice, Subject, TenantId, WrappedKey,
 };
 use std::collections::BTreeMap;
 
@@ -28,7 +28,10 @@ impl Intake {
         for delivery in deliveries {
             match self.read(delivery) {
                 Ok(Read::Candidate(candidate)) => candidates.push(*candidate),
-                Ok(Read::Refused(delivery, refusal)) => self.refuse(queue, delivery, &refusal, now).await?,
+                Ok(Read::Refused(refused)) => {
+                    let (delivery, refusal) = *refused;
+                    self.refuse(queue, delivery, &refusal, now).await?;
+                }
                 Err(error) => not_now = Some(error),
             }
         }

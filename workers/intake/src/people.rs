@@ -6,6 +6,7 @@ use erasure_kit::Resolve as _;
 use erasure_ledger::Overlap;
 use erasure_privacy::slice_aad;
 use erasure_protocol::{IdentifierKind, Record, RequestKey, Resolution, Slice, Subject, SubjectHash, TenantId};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Intake {
@@ -64,12 +65,11 @@ struct KnownSlices(BTreeMap<(RequestKey, u32), Option<Slice>>);
 impl KnownSlices {
     async fn subject(&mut self, intake: &Intake, tenant: &TenantId, at: &Overlap) -> Result<Option<&Subject>, Error> {
         let key = (at.request, at.slice);
-        if !self.0.contains_key(&key) {
-            let slice = open(intake, tenant, at).await?;
-            self.0.insert(key, slice);
-        }
-        let slice = self.0.get(&key).and_then(Option::as_ref);
-        Ok(slice.and_then(|slice| slice.subjects.get(usize::from(at.position))))
+        let slice = match self.0.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(open(intake, tenant, at).await?),
+        };
+        Ok(slice.as_ref().and_then(|slice| slice.subjects.get(usize::from(at.position))))
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Refusal {
 /// What reading a delivery has led to.
 pub(crate) enum Read {
     Candidate(Box<Candidate>),
-    Refused(Delivery, Refusal),
+    Refused(Box<(Delivery, Refusal)>),
 }
 
 impl Intake {
@@ -36,7 +36,7 @@ impl Intake {
     pub(crate) fn read(&self, delivery: Delivery) -> Result<Read, Error> {
         let (envelope, trusted) = match self.open(&delivery) {
             Ok(opened) => opened,
-            Err(Unread::Refused(refusal)) => return Ok(Read::Refused(delivery, refusal)),
+            Err(Unread::Refused(refusal)) => return Ok(Read::Refused(Box::new((delivery, refusal)))),
             Err(Unread::NotNow(error)) => return Err(error),
         };
         match self.judge(&envelope, &delivery.meta, trusted) {
@@ -56,7 +56,7 @@ impl Intake {
                     source,
                 })))
             }
-            Err(refusal) => Ok(Read::Refused(delivery, refusal)),
+            Err(refusal) => Ok(Read::Refused(Box::new((delivery, refusal)))),
         }
     }
 

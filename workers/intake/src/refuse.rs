@@ -29,7 +29,11 @@ impl Intake {
             expires_at: now.plus(self.keep_parked),
         };
         self.ledger.park(&parked).await?;
-        let kind = if refusal.code == crate::accept::CONFLICT { EventKind::Conflict } else { EventKind::Refused };
+        let kind = if refusal.code == crate::accept::CONFLICT {
+            EventKind::Conflict
+        } else {
+            EventKind::Refused
+        };
         let data = EventData::refused(kind, refusal.tenant.as_ref(), refusal.request_id.as_ref(), refusal.code, &id);
         let event = Event::with_id(format!("{id}:{kind}"), self.ledger.id(), now, data);
         self.ledger.add_event(&event.into(), now).await?;

@@ -13,7 +13,12 @@ const FAILURES_PER_PAGE: u32 = 256;
 
 impl Reconciler {
     pub(crate) async fn carry_out_acts(self: Arc<Self>, stop: CancellationToken) {
-        let options = ConsumerOptions { prefetch: 8, batch_max: 1, linger: Duration::ZERO, ..ConsumerOptions::default() };
+        let options = ConsumerOptions {
+            prefetch: 8,
+            batch_max: 1,
+            linger: Duration::ZERO,
+            ..ConsumerOptions::default()
+        };
         let mut consumer = Consumer::start(&self.broker, Source::Act, options, stop.clone());
         while let Some(deliveries) = consumer.next_batch().await {
             for delivery in deliveries {
@@ -43,9 +48,11 @@ impl Reconciler {
 
     async fn carry_out(&self, act: &Act) -> Result<String, Error> {
         match &act.act {
-            ActKind::Redrive { request, subsystem, code } => {
-                self.redrive(act, *request, subsystem.clone(), *code).await
-            }
+            ActKind::Redrive {
+                request,
+                subsystem,
+                code,
+            } => self.redrive(act, *request, subsystem.clone(), *code).await,
             ActKind::Discard { request, reason_code } => self.discard(act, *request, reason_code).await,
             ActKind::RedriveParked { parked } => self.redrive_parked(act, parked).await,
             ActKind::DiscardParked { parked, reason_code } => {
@@ -56,7 +63,12 @@ impl Reconciler {
             ActKind::RetireSubsystem { name, reason } => {
                 let record = record(act, "retire_subsystem", name.as_str(), reason, "retired");
                 let done = self.ledger.retire_subsystem(name, &record).await?;
-                Ok(if done { "retired" } else { "not registered, or retired already" }.to_owned())
+                Ok(if done {
+                    "retired"
+                } else {
+                    "not registered, or retired already"
+                }
+                .to_owned())
             }
         }
     }
@@ -69,7 +81,12 @@ impl Reconciler {
         subsystem: Option<SubsystemName>,
         code: Option<FaultCode>,
     ) -> Result<String, Error> {
-        let filter = AttentionFilter { request, subsystem, code, tenant: None };
+        let filter = AttentionFilter {
+            request,
+            subsystem,
+            code,
+            tenant: None,
+        };
         let mut tasks = 0;
         let mut after = None;
         loop {
@@ -91,14 +108,30 @@ impl Reconciler {
     async fn redrive_slice(&self, act: &Act, failed: &Attention, outbound: &mut Outbound) -> Result<usize, Error> {
         let slice_act = NewAct {
             id: format!("{}:{}:{}:{}", act.id, failed.request, failed.entry, failed.slice),
-            ..record(act, "redrive", &failed.request.to_string(), failed.fault.code.as_str(), "sent again")
+            ..record(
+                act,
+                "redrive",
+                &failed.request.to_string(),
+                failed.fault.code.as_str(),
+                "sent again",
+            )
         };
-        let taken =
-            self.ledger.take_failed(failed.request, failed.entry, failed.slice, Some(failed.fault.code), &slice_act).await?;
+        let taken = self
+            .ledger
+            .take_failed(
+                failed.request,
+                failed.entry,
+                failed.slice,
+                Some(failed.fault.code),
+                &slice_act,
+            )
+            .await?;
         if taken.is_empty() {
             return Ok(0);
         }
-        self.tracker.unfail(failed.request, failed.entry, failed.slice, &taken).await?;
+        self.tracker
+            .unfail(failed.request, failed.entry, failed.slice, &taken)
+            .await?;
         let Some(header) = self.ledger.header(failed.request).await? else {
             return Ok(0);
         };
@@ -118,12 +151,17 @@ impl Reconciler {
 
     async fn discard(&self, act: &Act, request: RequestKey, reason: &str) -> Result<String, Error> {
         let Some(header) = self.ledger.header(request).await? else {
-            self.ledger.record_act(&record(act, "discard", &request.to_string(), reason, "unknown request")).await?;
+            self.ledger
+                .record_act(&record(act, "discard", &request.to_string(), reason, "unknown request"))
+                .await?;
             return Ok("unknown request".to_owned());
         };
         let now = self.ledger.now().await?;
         let record = record(act, "discard", &request.to_string(), reason, "closed, not erased");
-        let closed = self.ledger.close_not_erased(request, &record, events::closed(&header, reason, now)).await?;
+        let closed = self
+            .ledger
+            .close_not_erased(request, &record, events::closed(&header, reason, now))
+            .await?;
         if closed == Closed::Now {
             tracing::error!(%request, actor = act.actor, reason, "closed without erasing: somebody must answer for this request");
             metrics::counter!("erasure_requests_finished_total", "state" => "closed_not_erased").increment(1);
@@ -143,7 +181,10 @@ impl Reconciler {
         let Some(parked) = self.ledger.parked_one(id).await? else {
             return Ok("not there".to_owned());
         };
-        let letter = parked.sealed.as_ref().and_then(|sealed| self.keys.open_parked(&sealed.0).ok());
+        let letter = parked
+            .sealed
+            .as_ref()
+            .and_then(|sealed| self.keys.open_parked(&sealed.0).ok());
         let letter = letter.and_then(|bytes| serde_json::from_slice::<Letter>(&bytes).ok());
         let (Some(letter), Some(to)) = (letter, route(&parked.queue)) else {
             let record = record(act, "redrive", id, "", "cannot be sent again");
@@ -155,7 +196,11 @@ impl Reconciler {
             message_id: format!("redrive-{id}"),
             content_type: letter.content_type.unwrap_or_default(),
             body: letter.body.0,
-            headers: letter.headers.into_iter().filter(|(name, _)| !name.starts_with("x-")).collect(),
+            headers: letter
+                .headers
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with("x-"))
+                .collect(),
         };
         self.publisher.publish_all(vec![again]).await?;
         let record = record(act, "redrive", id, "", "sent again");

@@ -1,6 +1,6 @@
 //! Keeps the clocks: overdue and at-risk requests are states that somebody sees, and what may go is purged.
 
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler, ReconcilerConfig, events};
 use erasure_ledger::PurgeBefore;
 use erasure_protocol::Millis;
@@ -13,18 +13,29 @@ const REQUESTS_PER_TURN: u32 = 256;
 
 impl Reconciler {
     pub(crate) async fn keep_clocks(self: Arc<Self>, stop: CancellationToken) {
-        repeat(&self.health, "reconciler.clocks", EVERY, &stop, || self.clock_turn()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.clocks",
+            every: EVERY,
+            bell: None,
+        };
+        part.repeat(&stop, || self.clock_turn()).await;
     }
 
     async fn clock_turn(&self) -> Result<Turn, Error> {
         let now = self.ledger.now().await?;
-        let overdue = self.ledger.mark_overdue(now, REQUESTS_PER_TURN, |header| events::overdue(header, now)).await?;
+        let overdue = self
+            .ledger
+            .mark_overdue(now, REQUESTS_PER_TURN, |header| events::overdue(header, now))
+            .await?;
         for header in &overdue {
             tracing::error!(request = %header.request, tenant = %header.tenant, "overdue: the request is past its due date and not done");
         }
         let window = Duration::from_secs(self.config.at_risk_hours * 3600);
-        let at_risk =
-            self.ledger.mark_at_risk(now, window, REQUESTS_PER_TURN, |header| events::at_risk(header, now)).await?;
+        let at_risk = self
+            .ledger
+            .mark_at_risk(now, window, REQUESTS_PER_TURN, |header| events::at_risk(header, now))
+            .await?;
         self.tracker.init(&overdue).await?;
         self.tracker.init(&at_risk).await?;
         self.purge(now).await?;
@@ -43,7 +54,10 @@ impl Reconciler {
             })
             .await?;
         if !purged.requests.is_empty() {
-            tracing::info!(requests = purged.requests.len(), "purged finished requests past their retention");
+            tracing::info!(
+                requests = purged.requests.len(),
+                "purged finished requests past their retention"
+            );
             self.tracker.forget(&purged.requests).await?;
         }
         Ok(())

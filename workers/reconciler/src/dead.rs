@@ -19,7 +19,10 @@ impl Reconciler {
     pub(crate) async fn collect_dead(self: Arc<Self>, stop: CancellationToken) {
         let mut queues = JoinSet::new();
         let subsystems = self.subsystems.keys().cloned().map(DeadQueue::Subsystem);
-        let sources = subsystems.chain([DeadQueue::Ingest]).map(|queue| Source::Dead { queue }).chain([Source::Unrouted]);
+        let sources = subsystems
+            .chain([DeadQueue::Ingest])
+            .map(|queue| Source::Dead { queue })
+            .chain([Source::Unrouted]);
         for source in sources {
             queues.spawn(Arc::clone(&self).collect_from(source, stop.clone()));
         }
@@ -32,7 +35,11 @@ impl Reconciler {
     }
 
     async fn collect_from(self: Arc<Self>, source: Source, stop: CancellationToken) {
-        let options = ConsumerOptions { prefetch: 64, batch_max: 32, ..ConsumerOptions::default() };
+        let options = ConsumerOptions {
+            prefetch: 64,
+            batch_max: 32,
+            ..ConsumerOptions::default()
+        };
         let mut consumer = Consumer::start(&self.broker, source.clone(), options, stop.clone());
         while let Some(deliveries) = consumer.next_batch().await {
             for delivery in deliveries {
@@ -51,8 +58,12 @@ impl Reconciler {
 
     async fn collect_one(&self, source: &Source, delivery: Delivery) -> Result<(), Error> {
         let subsystem = match source {
-            Source::Dead { queue: DeadQueue::Subsystem(subsystem) } => Some(subsystem),
-            Source::Dead { queue: DeadQueue::Ingest }
+            Source::Dead {
+                queue: DeadQueue::Subsystem(subsystem),
+            } => Some(subsystem),
+            Source::Dead {
+                queue: DeadQueue::Ingest,
+            }
             | Source::Ingest
             | Source::IngestBulk
             | Source::Act
@@ -73,9 +84,13 @@ impl Reconciler {
             return Ok(());
         }
         let queue = match source {
-            Source::Dead { queue: DeadQueue::Ingest } => "ingest",
+            Source::Dead {
+                queue: DeadQueue::Ingest,
+            } => "ingest",
             Source::Unrouted => "unrouted",
-            Source::Dead { queue: DeadQueue::Subsystem(_) }
+            Source::Dead {
+                queue: DeadQueue::Subsystem(_),
+            }
             | Source::Ingest
             | Source::IngestBulk
             | Source::Act
@@ -83,26 +98,49 @@ impl Reconciler {
             | Source::Work { .. }
             | Source::Wait { .. } => "dead",
         };
-        let code = if queue == "ingest" { FaultCode::DeliveryLimit } else { FaultCode::NotRead };
+        let code = if queue == "ingest" {
+            FaultCode::DeliveryLimit
+        } else {
+            FaultCode::NotRead
+        };
         self.park_delivery(delivery, queue, code.as_str(), None).await
     }
 
     /// The broker gave up on this item: its tasks need attention, whatever else still holds them.
     async fn fail(&self, subsystem: &SubsystemName, item: &Item) -> Result<(), Error> {
-        let Some(header) = self.ledger.header(item.request).await?.filter(|header| !header.state.is_final()) else {
+        let Some(header) = self
+            .ledger
+            .header(item.request)
+            .await?
+            .filter(|header| !header.state.is_final())
+        else {
             return Ok(());
         };
         let Some((entry, plan_entry)) = header.plan.find(item.phase, subsystem) else {
             return Ok(());
         };
-        let done = self.tracker.evidence(item.request).await?.unwrap_or_default().done(entry, item.slice);
+        let done = self
+            .tracker
+            .evidence(item.request)
+            .await?
+            .unwrap_or_default()
+            .done(entry, item.slice);
         let tasks = item.wanted.without(&done);
         if tasks.is_empty() {
             return Ok(());
         }
-        let fault = Fault::new(FaultClass::Poison, Blame::Subject, FaultCode::DeliveryLimit, subsystem.as_str());
+        let fault = Fault::new(
+            FaultClass::Poison,
+            Blame::Subject,
+            FaultCode::DeliveryLimit,
+            subsystem.as_str(),
+        );
         let now = self.ledger.now().await?;
-        let outcome = TaskOutcome::Failed { tasks, fault: fault.clone(), attempt: item.attempt };
+        let outcome = TaskOutcome::Failed {
+            tasks,
+            fault: fault.clone(),
+            attempt: item.attempt,
+        };
         let report = OutcomeMessage {
             version: WIRE_VERSION,
             ledger: self.ledger.id(),
@@ -115,8 +153,12 @@ impl Reconciler {
             outcomes: vec![outcome.clone()],
         };
         self.ledger.report(&report).await?;
-        self.ledger.add_event(&events::needs_attention(&header, subsystem, &fault, now), now).await?;
-        self.tracker.mark(&[shown_failed(&header, entry, item, tasks, outcome)]).await?;
+        self.ledger
+            .add_event(&events::needs_attention(&header, subsystem, &fault, now), now)
+            .await?;
+        self.tracker
+            .mark(&[shown_failed(&header, entry, item, tasks, outcome)])
+            .await?;
         Ok(())
     }
 
@@ -139,7 +181,11 @@ impl Reconciler {
             });
             self.keys.seal_parked(letter.to_string().as_bytes())?
         };
-        let id = digest16(&[queue.as_bytes(), delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(), &delivery.body]);
+        let id = digest16(&[
+            queue.as_bytes(),
+            delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(),
+            &delivery.body,
+        ]);
         let parked = NewParked {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             tenant,

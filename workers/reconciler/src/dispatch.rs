@@ -1,6 +1,6 @@
 //! Sends work out: what was never sent, as soon as it is in the ledger.
 
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_kit::messages::{self, ItemPart};
 use erasure_ledger::Dispatch;
@@ -31,23 +31,19 @@ pub(crate) type Outbound = BTreeMap<(SubsystemName, Lane), Vec<Item>>;
 
 impl Reconciler {
     pub(crate) async fn dispatch_new(self: Arc<Self>, stop: CancellationToken) {
-        loop {
-            let news = self.news.notified();
-            let turn = CancellationToken::new();
-            // One run of the loop ends when there is nothing left; then either the bell or the timer begins the next.
-            repeat(&self.health, "reconciler.dispatch", self.config.poll(), &turn, || self.dispatch_turn(&turn)).await;
-            tokio::select! {
-                () = news => {}
-                () = tokio::time::sleep(self.config.poll()) => {}
-                () = stop.cancelled() => return,
-            }
-        }
+        let bell = Some(&*self.news);
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.dispatch",
+            every: self.config.poll(),
+            bell,
+        };
+        part.repeat(&stop, || self.dispatch_turn()).await;
     }
 
-    async fn dispatch_turn(&self, turn: &CancellationToken) -> Result<Turn, Error> {
+    async fn dispatch_turn(&self) -> Result<Turn, Error> {
         let requests = self.ledger.undispatched(REQUESTS_PER_TURN).await?;
         if requests.is_empty() {
-            turn.cancel();
             return Ok(Turn::Idle);
         }
         let headers = self.ledger.headers(&requests).await?;
@@ -63,12 +59,20 @@ impl Reconciler {
     }
 
     async fn dispatch_request(&self, header: &Header, now: Millis, outbound: &mut Outbound) -> Result<(), Error> {
-        let sent: BTreeSet<(usize, u32)> =
-            self.ledger.dispatch_counts(header.request).await?.iter().map(|it| (it.entry, it.slice)).collect();
+        let sent: BTreeSet<(usize, u32)> = self
+            .ledger
+            .dispatch_counts(header.request)
+            .await?
+            .iter()
+            .map(|it| (it.entry, it.slice))
+            .collect();
         let failed = self.failed(header).await?;
         for from in (0..header.slices).step_by(SLICES_AT_ONCE as usize) {
             let to = header.slices.min(from + SLICES_AT_ONCE);
-            let wants = header.plan.live().flat_map(|(entry, _)| (from..to).map(move |slice| (entry, slice)));
+            let wants = header
+                .plan
+                .live()
+                .flat_map(|(entry, _)| (from..to).map(move |slice| (entry, slice)));
             let wants = wants.filter(|it| !sent.contains(it)).map(|(entry, slice)| Want {
                 entry,
                 slice,
@@ -100,13 +104,17 @@ impl Reconciler {
         let slices: BTreeMap<u32, _> = slices.into_iter().map(|slice| (slice.number, slice)).collect();
         let dispatches: Vec<Dispatch> = wants
             .iter()
-            .map(|it| Dispatch { request: header.request, entry: it.entry, slice: it.slice, expected: it.dispatched })
+            .map(|it| Dispatch {
+                request: header.request,
+                entry: it.entry,
+                slice: it.slice,
+                expected: it.dispatched,
+            })
             .collect();
         let counts = self.ledger.dispatch(&dispatches, now).await?;
         let mut collected = 0;
         for (want, count) in wants.into_iter().zip(counts) {
-            let (Some(dispatch), Some(entry), Some(slice)) =
-                (count, header.plan.entry(want.entry), slices.get(&want.slice))
+            let (Some(dispatch), Some(entry), Some(slice)) = (count, header.plan.entry(want.entry), slices.get(&want.slice))
             else {
                 continue;
             };
@@ -125,8 +133,13 @@ impl Reconciler {
                 references: want.references,
             };
             // An entry that replaces another one asks again where somebody has been before: never "nothing held".
-            let tried = header.plan.entries()[..want.entry].iter().any(|it| it.subsystem == entry.subsystem);
-            let item = Item { tried, ..messages::item(header, part, now) };
+            let tried = header.plan.entries()[..want.entry]
+                .iter()
+                .any(|it| it.subsystem == entry.subsystem);
+            let item = Item {
+                tried,
+                ..messages::item(header, part, now)
+            };
             outbound.entry((entry.subsystem.clone(), header.lane)).or_default().push(item);
             collected += 1;
         }
@@ -136,7 +149,9 @@ impl Reconciler {
     /// Publishes, confirmed. What is lost between the recording and this is found by the look for stalled work.
     pub(crate) async fn publish(&self, outbound: Outbound) -> Result<(), Error> {
         let id = self.ledger.id();
-        let messages = outbound.into_iter().flat_map(|((subsystem, lane), items)| messages::work(id, &subsystem, lane, items));
+        let messages = outbound
+            .into_iter()
+            .flat_map(|((subsystem, lane), items)| messages::work(id, &subsystem, lane, items));
         self.publisher.publish_all(messages.collect()).await?;
         Ok(())
     }

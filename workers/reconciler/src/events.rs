@@ -5,21 +5,34 @@ use erasure_protocol::{Counts, Event, EventData, EventKind, Fault, Header, Milli
 
 /// The request has come to its end.
 pub(crate) fn finished(header: &Header, state: RequestState, people: &Counts, now: Millis) -> Outgoing {
-    let data = EventData { counts: Some(*people), finished_at: Some(now), ..EventData::of(header, kind(state)) };
+    let data = EventData {
+        counts: Some(*people),
+        finished_at: Some(now),
+        ..EventData::of(header, kind(state))
+    };
     Event::new(header.ledger, header.request, header.plan.version(), now, data).into()
 }
 
 /// Somebody gave up on the request.
 pub(crate) fn closed(header: &Header, reason: &str, now: Millis) -> Outgoing {
     let reason = Some(reason.to_owned());
-    let data = EventData { reason, finished_at: Some(now), ..EventData::of(header, EventKind::ClosedNotErased) };
+    let data = EventData {
+        reason,
+        finished_at: Some(now),
+        ..EventData::of(header, EventKind::ClosedNotErased)
+    };
     Event::new(header.ledger, header.request, header.plan.version(), now, data).into()
 }
 
 /// Somebody must act; said once for each subsystem, fault and plan.
 pub(crate) fn needs_attention(header: &Header, subsystem: &SubsystemName, fault: &Fault, now: Millis) -> Outgoing {
     let data = EventData::of(header, EventKind::NeedsAttention).because(fault.code);
-    let id = format!("{}:{}:needs_attention:{subsystem}:{}", header.request, header.plan.version(), fault.code);
+    let id = format!(
+        "{}:{}:needs_attention:{subsystem}:{}",
+        header.request,
+        header.plan.version(),
+        fault.code
+    );
     Event::with_id(id, header.ledger, now, data).into()
 }
 

@@ -1,15 +1,13 @@
 //! Brings a request to its end: check the tracker's evidence against the ledger's plan and the stores as they are now, then one
 //! ledger transaction. Only after that may anybody read *erased*.
 
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::verdict::{Evidence, Verdict, judge};
 use crate::{Error, Reconciler, events};
 use erasure_kit::Subsystem as _;
 use erasure_ledger::{EvidenceRow, Final, Finalised};
 use erasure_privacy::slice_aad;
-use erasure_protocol::{
-    EvidenceKey, Header, Mask, Millis, Plan, PlanEntry, RequestKey, RequestState, Slice, SubsystemName,
-};
+use erasure_protocol::{EvidenceKey, Header, Mask, Millis, Plan, PlanEntry, RequestKey, RequestState, Slice, SubsystemName};
 use erasure_tracker::Notice;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +26,13 @@ enum End {
 impl Reconciler {
     pub(crate) async fn finalise_complete(self: Arc<Self>, stop: CancellationToken) {
         let poll = self.config.poll();
-        repeat(&self.health, "reconciler.finalise", poll, &stop, || self.finalise_turn()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.finalise",
+            every: poll,
+            bell: None,
+        };
+        part.repeat(&stop, || self.finalise_turn()).await;
     }
 
     async fn finalise_turn(&self) -> Result<Turn, Error> {
@@ -47,7 +51,11 @@ impl Reconciler {
             }
         }
         self.tracker.settle_complete(&settled).await?;
-        Ok(if left == 0 && !settled.is_empty() { Turn::More } else { Turn::Idle })
+        Ok(if left == 0 && !settled.is_empty() {
+            Turn::More
+        } else {
+            Turn::Idle
+        })
     }
 
     async fn evidence_keys(&self) -> Result<BTreeMap<SubsystemName, EvidenceKey>, Error> {
@@ -73,20 +81,26 @@ impl Reconciler {
             self.tracker.init(std::slice::from_ref(&header)).await?;
             return Ok(End::Settled);
         }
-        if let Some(stale) = header.plan.live().find(|(_, entry)| keys.get(&entry.subsystem) != Some(&entry.evidence)) {
+        if let Some(stale) = header
+            .plan
+            .live()
+            .find(|(_, entry)| keys.get(&entry.subsystem) != Some(&entry.evidence))
+        {
             return self.settle_stale(header.clone(), stale.1).await;
         }
         let mut evidence = Evidence::new();
         for bits in tracked.bits.iter().filter(|bits| header.plan.is_live(bits.entry)) {
-            evidence.entry((bits.entry, bits.slice)).or_default().add(bits.done, &bits.mask);
+            evidence
+                .entry((bits.entry, bits.slice))
+                .or_default()
+                .add(bits.done, &bits.mask);
         }
         let counts = self.ledger.slice_counts(request).await?;
         let Some(verdict) = judge(header.operation, &header.plan, &counts, &evidence) else {
             return Ok(End::Settled);
         };
         let now = self.ledger.now().await?;
-        let verified: BTreeMap<(usize, u32), Millis> =
-            tracked.verified.iter().map(|it| ((it.entry, it.slice), it.at)).collect();
+        let verified: BTreeMap<(usize, u32), Millis> = tracked.verified.iter().map(|it| ((it.entry, it.slice), it.at)).collect();
         let aged = self.aged(&header, &counts, &verified, now);
         let verified = if aged.is_empty() {
             verified
@@ -112,17 +126,16 @@ impl Reconciler {
     }
 
     /// Slices whose evidence is too old to stand on, by entry.
-    fn aged(
-        &self,
-        header: &Header,
-        counts: &[u16],
-        verified: &BTreeMap<(usize, u32), Millis>,
-        now: Millis,
-    ) -> Vec<(usize, u32)> {
+    fn aged(&self, header: &Header, counts: &[u16], verified: &BTreeMap<(usize, u32), Millis>, now: Millis) -> Vec<(usize, u32)> {
         let slices = 0..u32::try_from(counts.len()).unwrap_or(u32::MAX);
-        let all = header.plan.live().flat_map(|(entry, _)| slices.clone().map(move |slice| (entry, slice)));
+        let all = header
+            .plan
+            .live()
+            .flat_map(|(entry, _)| slices.clone().map(move |slice| (entry, slice)));
         let is_old = |it: &(usize, u32)| {
-            verified.get(it).is_none_or(|at| now.since(*at).as_secs() >= self.config.evidence_age_s_max)
+            verified
+                .get(it)
+                .is_none_or(|at| now.since(*at).as_secs() >= self.config.evidence_age_s_max)
         };
         all.filter(is_old).collect()
     }
@@ -135,7 +148,9 @@ impl Reconciler {
     ) -> Result<Option<Vec<((usize, u32), Millis)>>, Error> {
         let mut renewed = Vec::new();
         for (entry, slice) in aged {
-            let Some(plan_entry) = header.plan.entry(*entry) else { continue };
+            let Some(plan_entry) = header.plan.entry(*entry) else {
+                continue;
+            };
             if !self.is_clear(header, &plan_entry.subsystem, *slice).await? {
                 let entries = header.plan.entries().iter().chain([plan_entry]).cloned().collect();
                 let plan = Plan::new(entries);
@@ -158,7 +173,9 @@ impl Reconciler {
         let (Some(key), Some(stored), Some(known)) = (key, stored, self.subsystems.get(subsystem)) else {
             return Ok(false);
         };
-        let opened = key.open(&slice_aad(&header.tenant, &header.request, slice), &stored.sealed).ok();
+        let opened = key
+            .open(&slice_aad(&header.tenant, &header.request, slice), &stored.sealed)
+            .ok();
         let Some(slice) = opened.and_then(|bytes| serde_json::from_slice::<Slice>(&bytes).ok()) else {
             return Ok(false);
         };

@@ -1,6 +1,6 @@
 //! Projects the tracker from the ledger: requests that a worker asks for, and all open ones after a wipe.
 
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_protocol::{Header, Mask, Millis, RequestKey, TaskOutcome};
 use erasure_tracker::Mark;
@@ -18,7 +18,13 @@ const WIPE_WATCH: Duration = Duration::from_millis(500);
 impl Reconciler {
     pub(crate) async fn project_wanted(self: Arc<Self>, stop: CancellationToken) {
         let poll = self.config.poll();
-        repeat(&self.health, "reconciler.project", poll, &stop, || self.project_turn()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.project",
+            every: poll,
+            bell: None,
+        };
+        part.repeat(&stop, || self.project_turn()).await;
     }
 
     async fn project_turn(&self) -> Result<Turn, Error> {
@@ -99,7 +105,13 @@ impl Reconciler {
     }
 
     pub(crate) async fn watch_for_wipes(self: Arc<Self>, stop: CancellationToken) {
-        repeat(&self.health, "reconciler.tracker", WIPE_WATCH, &stop, || self.wipe_turn()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.tracker",
+            every: WIPE_WATCH,
+            bell: None,
+        };
+        part.repeat(&stop, || self.wipe_turn()).await;
     }
 
     async fn wipe_turn(&self) -> Result<Turn, Error> {
@@ -110,7 +122,10 @@ impl Reconciler {
         let projected = self.project_all().await?;
         self.tracker.meta_set(PROJECTED, &here).await?;
         if projected > 0 {
-            tracing::warn!(requests = projected, "the tracker had lost open requests; all were projected and are sent again");
+            tracing::warn!(
+                requests = projected,
+                "the tracker had lost open requests; all were projected and are sent again"
+            );
         }
         Ok(Turn::Idle)
     }
@@ -120,7 +135,10 @@ impl Reconciler {
         let mut after = None;
         let mut projected = 0;
         loop {
-            let page = self.ledger.open_requests(after, u32::try_from(REQUESTS_PER_TURN).unwrap_or(u32::MAX)).await?;
+            let page = self
+                .ledger
+                .open_requests(after, u32::try_from(REQUESTS_PER_TURN).unwrap_or(u32::MAX))
+                .await?;
             let Some(last) = page.last().copied() else {
                 return Ok(projected);
             };

@@ -1,7 +1,7 @@
 //! Sends again what has stalled: work that is not done, that nobody holds, and that is not waiting for its time.
 
 use crate::dispatch::{Outbound, Want};
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_broker::Source;
 use erasure_protocol::{Header, Lane, Mask, Millis, RequestKey, SubsystemName, TaskOutcome};
@@ -20,7 +20,13 @@ impl Reconciler {
         // Where the last look ended, so that each request gets its turn.
         let after: Mutex<Option<RequestKey>> = Mutex::new(None);
         let every = (stalled_after / 6).max(self.config.poll());
-        repeat(&self.health, "reconciler.redispatch", every, &stop, || self.stalled_turn(stalled_after, &after)).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.redispatch",
+            every,
+            bell: None,
+        };
+        part.repeat(&stop, || self.stalled_turn(stalled_after, &after)).await;
     }
 
     async fn stalled_turn(&self, stalled_after: Duration, after: &Mutex<Option<RequestKey>>) -> Result<Turn, Error> {
@@ -59,10 +65,14 @@ impl Reconciler {
         let mut wants = Vec::new();
         for it in outstanding.slices.iter().filter(|it| is_free(it, outstanding.now)) {
             let Some(entry) = header.plan.entry(it.entry) else { continue };
-            let tasks = it.missing.without(spoken_for.get(&(it.entry, it.slice)).unwrap_or(&Mask::EMPTY));
+            let tasks = it
+                .missing
+                .without(spoken_for.get(&(it.entry, it.slice)).unwrap_or(&Mask::EMPTY));
             let count = counts.get(&(it.entry, it.slice));
             // What was never dispatched is the dispatcher's; what was dispatched just now may still be on its way.
-            let Some(count) = count.filter(|count| before.is_none_or(|before| count.last_at < before)) else { continue };
+            let Some(count) = count.filter(|count| before.is_none_or(|before| count.last_at < before)) else {
+                continue;
+            };
             if tasks.is_empty() || !self.is_idle(&entry.subsystem, header.lane, &mut idle).await? {
                 continue;
             }
@@ -111,7 +121,13 @@ impl Reconciler {
         if let Some(idle) = known.get(subsystem) {
             return Ok(*idle);
         }
-        let state = self.inspector.queue_state(&Source::Work { subsystem: subsystem.clone(), lane }).await?;
+        let state = self
+            .inspector
+            .queue_state(&Source::Work {
+                subsystem: subsystem.clone(),
+                lane,
+            })
+            .await?;
         let idle = state.is_some_and(|state| state.consumers > 0 && state.ready == 0);
         known.insert(subsystem.clone(), idle);
         Ok(idle)

@@ -1,6 +1,6 @@
 //! Keeps the ledger's list of subsystems true: which there are, and under which evidence key each works today.
 
-use crate::ticker::{Turn, in_full, repeat};
+use crate::ticker::{Part, Turn, in_full};
 use crate::{Error, Reconciler};
 use erasure_kit::Subsystem as _;
 use erasure_ledger::Registered;
@@ -28,7 +28,13 @@ impl Reconciler {
 
     pub(crate) async fn keep_registered(self: Arc<Self>, stop: CancellationToken) {
         let every = Duration::from_millis(self.config.register_every_ms);
-        repeat(&self.health, "reconciler.register", every, &stop, || self.register_all()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.register",
+            every,
+            bell: None,
+        };
+        part.repeat(&stop, || self.register_all()).await;
     }
 
     async fn register_all(&self) -> Result<Turn, Error> {
@@ -86,7 +92,11 @@ impl Reconciler {
             .await?
             .into_iter()
             .filter(|it| !it.retired)
-            .map(|it| PlanEntry { phase: Phase::Purge, subsystem: it.name, evidence: it.evidence })
+            .map(|it| PlanEntry {
+                phase: Phase::Purge,
+                subsystem: it.name,
+                evidence: it.evidence,
+            })
             .collect();
         let Some(plan) = header.plan.extended(&wanted) else {
             return Ok(());

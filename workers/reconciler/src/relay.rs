@@ -1,6 +1,6 @@
 //! Publishes the ledger's events, in order, until the broker has confirmed them.
 
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_broker::{Outgoing, Route};
 use std::sync::Arc;
@@ -11,7 +11,13 @@ const EVENTS_PER_TURN: u32 = 512;
 impl Reconciler {
     pub(crate) async fn relay_events(self: Arc<Self>, stop: CancellationToken) {
         let poll = self.config.poll();
-        repeat(&self.health, "reconciler.relay", poll, &stop, || self.relay_turn()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.relay",
+            every: poll,
+            bell: None,
+        };
+        part.repeat(&stop, || self.relay_turn()).await;
     }
 
     async fn relay_turn(&self) -> Result<Turn, Error> {
@@ -21,15 +27,21 @@ impl Reconciler {
         }
         let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
         let messages = events.into_iter().map(|event| Outgoing {
-            to: Route::Event { routing_key: event.routing_key },
+            to: Route::Event {
+                routing_key: event.routing_key,
+            },
             message_id: event.id,
             content_type: "application/cloudevents+json".to_owned(),
             body: event.body,
             headers: Vec::new(),
         });
         let results = self.publisher.publish(messages.collect()).await;
-        let sent: Vec<String> =
-            ids.into_iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(id, _)| id).collect();
+        let sent: Vec<String> = ids
+            .into_iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_ok())
+            .map(|(id, _)| id)
+            .collect();
         self.ledger.mark_sent(&sent, self.ledger.now().await?).await?;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(Turn::More)

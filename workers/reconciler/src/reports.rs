@@ -10,7 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 impl Reconciler {
     pub(crate) async fn record_reports(self: Arc<Self>, stop: CancellationToken) {
-        let options = ConsumerOptions { prefetch: 512, batch_max: 256, linger: Duration::from_millis(5), ..ConsumerOptions::default() };
+        let options = ConsumerOptions {
+            prefetch: 512,
+            batch_max: 256,
+            linger: Duration::from_millis(5),
+            ..ConsumerOptions::default()
+        };
         let mut consumer = Consumer::start(&self.broker, Source::Outcome, options, stop.clone());
         while let Some(deliveries) = consumer.next_batch().await {
             if let Err(error) = self.record_batch(deliveries).await {
@@ -50,9 +55,16 @@ impl Reconciler {
     /// A request that needs attention says so once for each fault.
     async fn announce(&self, message: &OutcomeMessage) -> Result<(), Error> {
         for outcome in &message.outcomes {
-            let TaskOutcome::Failed { fault, .. } = outcome else { continue };
+            let TaskOutcome::Failed { fault, .. } = outcome else {
+                continue;
+            };
             if let Some(header) = self.ledger.header(message.request).await? {
-                self.ledger.add_event(&events::needs_attention(&header, &message.subsystem, fault, message.at), message.at).await?;
+                self.ledger
+                    .add_event(
+                        &events::needs_attention(&header, &message.subsystem, fault, message.at),
+                        message.at,
+                    )
+                    .await?;
             }
         }
         Ok(())

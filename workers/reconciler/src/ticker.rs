@@ -3,6 +3,7 @@
 use crate::Error;
 use erasure_kit::Health;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How long a part waits after a failure.
@@ -16,36 +17,49 @@ pub(crate) enum Turn {
     Idle,
 }
 
-/// Repeats `step` until `stop`. A failure is said once, shows in readiness, and is tried again.
-pub(crate) async fn repeat<F>(
-    health: &Health,
-    part: &str,
-    every: Duration,
-    stop: &CancellationToken,
-    mut step: impl FnMut() -> F,
-) where
-    F: Future<Output = Result<Turn, Error>>,
-{
-    while !stop.is_cancelled() {
-        let wait = match step().await {
-            Ok(Turn::More) => {
-                health.ready(part);
-                tokio::task::yield_now().await;
-                continue;
+/// A part of the reconciler: its name in readiness, how often it looks, and a bell that lets it look at once.
+pub(crate) struct Part<'a> {
+    pub(crate) health: &'a Health,
+    pub(crate) name: &'static str,
+    pub(crate) every: Duration,
+    pub(crate) bell: Option<&'a Notify>,
+}
+
+impl Part<'_> {
+    /// Repeats `step` until `stop`. A failure is said once, shows in readiness, and is tried again.
+    pub(crate) async fn repeat<F>(&self, stop: &CancellationToken, mut step: impl FnMut() -> F)
+    where
+        F: Future<Output = Result<Turn, Error>>,
+    {
+        while !stop.is_cancelled() {
+            let wait = match step().await {
+                Ok(Turn::More) => {
+                    self.health.ready(self.name);
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(Turn::Idle) => {
+                    self.health.ready(self.name);
+                    self.every
+                }
+                Err(error) => {
+                    self.health.waiting(self.name, in_full(&error));
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = rung(self.bell) => {}
+                () = stop.cancelled() => {}
             }
-            Ok(Turn::Idle) => {
-                health.ready(part);
-                every
-            }
-            Err(error) => {
-                health.waiting(part, in_full(&error));
-                AFTER_FAILURE
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => {}
         }
+    }
+}
+
+async fn rung(bell: Option<&Notify>) {
+    match bell {
+        Some(bell) => bell.notified().await,
+        None => std::future::pending().await,
     }
 }
 

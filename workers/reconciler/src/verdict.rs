@@ -56,14 +56,20 @@ pub(crate) fn judge(operation: Operation, plan: &Plan, slice_counts: &[u16], evi
             }
             retained = retained.or(&found.retained);
             // A bit can be both: a second attempt finds nothing left of what the first one erased.
-            untouched = untouched.and(&found.nothing_held).without(&found.erased).without(&found.retained);
+            untouched = untouched
+                .and(&found.nothing_held)
+                .without(&found.erased)
+                .without(&found.retained);
         }
         let retained = retained.and(&everyone);
         people.retained += retained.count() as u64;
         people.nothing_held += untouched.count() as u64;
         people.erased += everyone.without(&retained).without(&untouched).count() as u64;
     }
-    Some(Verdict { state: state(operation, &people), people })
+    Some(Verdict {
+        state: state(operation, &people),
+        people,
+    })
 }
 
 fn state(operation: Operation, people: &Counts) -> RequestState {
@@ -95,7 +101,10 @@ mod tests {
     fn evidence(rows: &[(usize, u32, Done, &[usize])]) -> Evidence {
         let mut evidence = Evidence::new();
         for (entry, slice, done, positions) in rows {
-            evidence.entry((*entry, *slice)).or_default().add(*done, &positions.iter().copied().collect());
+            evidence
+                .entry((*entry, *slice))
+                .or_default()
+                .add(*done, &positions.iter().copied().collect());
         }
         evidence
     }
@@ -107,9 +116,15 @@ mod tests {
     #[test]
     fn a_missing_bit_anywhere_is_no_verdict() {
         let plan = plan(&[("profiles", 1), ("analytics", 1)]);
-        assert_eq!(verdict(&plan, &[2], &[(0, 0, Done::Erased, &[0, 1]), (1, 0, Done::Erased, &[0])]), None);
+        assert_eq!(
+            verdict(&plan, &[2], &[(0, 0, Done::Erased, &[0, 1]), (1, 0, Done::Erased, &[0])]),
+            None
+        );
         assert_eq!(verdict(&plan, &[2], &[(0, 0, Done::Erased, &[0, 1])]), None);
-        assert_eq!(verdict(&plan, &[1, 1], &[(0, 0, Done::Erased, &[0]), (1, 0, Done::Erased, &[0])]), None);
+        assert_eq!(
+            verdict(&plan, &[1, 1], &[(0, 0, Done::Erased, &[0]), (1, 0, Done::Erased, &[0])]),
+            None
+        );
         assert_eq!(verdict(&plan, &[], &[]), None);
         assert_eq!(verdict(&Plan::default(), &[1], &[]), None);
     }
@@ -138,7 +153,10 @@ mod tests {
         ];
         let (state, people) = verdict(&plan, &[4], &rows).unwrap();
         assert_eq!(state, RequestState::ErasedWithRetention);
-        assert_eq!((people.erased, people.nothing_held, people.retained, people.total()), (2, 1, 1, 4));
+        assert_eq!(
+            (people.erased, people.nothing_held, people.retained, people.total()),
+            (2, 1, 1, 4)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Wakes tasks that wait for somebody else when it is time to ask again.
 
 use crate::dispatch::{Outbound, Want};
-use crate::ticker::{Turn, repeat};
+use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,28 +14,48 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 impl Reconciler {
     pub(crate) async fn wake_pending(self: Arc<Self>, stop: CancellationToken) {
         let poll = self.config.poll();
-        repeat(&self.health, "reconciler.wake", poll, &stop, || self.wake_turn()).await;
+        let part = Part {
+            health: &self.health,
+            name: "reconciler.wake",
+            every: poll,
+            bell: None,
+        };
+        part.repeat(&stop, || self.wake_turn()).await;
     }
 
     async fn wake_turn(&self) -> Result<Turn, Error> {
         let now = self.ledger.now().await?;
-        let due = self.ledger.take_due_pending(now, now.plus(ASK_AGAIN_AFTER), REPORTS_PER_TURN).await?;
+        let due = self
+            .ledger
+            .take_due_pending(now, now.plus(ASK_AGAIN_AFTER), REPORTS_PER_TURN)
+            .await?;
         if due.is_empty() {
             return Ok(Turn::Idle);
         }
         let mut outbound = Outbound::new();
         for pending in due {
-            let Some(header) = self.ledger.header(pending.request).await? else { continue };
+            let Some(header) = self.ledger.header(pending.request).await? else {
+                continue;
+            };
             if header.state.is_final() || !header.plan.is_live(pending.entry) {
                 continue;
             }
-            let done = self.tracker.evidence(pending.request).await?.unwrap_or_default().done(pending.entry, pending.slice);
+            let done = self
+                .tracker
+                .evidence(pending.request)
+                .await?
+                .unwrap_or_default()
+                .done(pending.entry, pending.slice);
             let settled = pending.tasks.and(&done);
             if !settled.is_empty() {
-                self.ledger.clear_reports(pending.request, pending.entry, pending.slice, &settled).await?;
+                self.ledger
+                    .clear_reports(pending.request, pending.entry, pending.slice, &settled)
+                    .await?;
             }
             let counts = self.ledger.dispatch_counts(pending.request).await?;
-            let count = counts.iter().find(|it| it.entry == pending.entry && it.slice == pending.slice);
+            let count = counts
+                .iter()
+                .find(|it| it.entry == pending.entry && it.slice == pending.slice);
             let want = Want {
                 entry: pending.entry,
                 slice: pending.slice,

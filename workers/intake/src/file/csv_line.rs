@@ -7,10 +7,9 @@ pub(super) fn fields(line: &str) -> Result<Vec<String>, LineCode> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {
-        let (field, after) = if rest.starts_with('"') {
-            quoted(&rest[1..])?
-        } else {
-            plain(rest)?
+        let (field, after) = match rest.strip_prefix('"') {
+            Some(inside) => quoted(inside)?,
+            None => plain(rest)?,
         };
         fields.push(field);
         match after.strip_prefix(',') {

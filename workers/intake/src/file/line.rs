@@ -151,7 +151,7 @@ fn ndjson(line: &str, vocabulary: &Vocabulary) -> Read {
             (Column::Preserve, _) => return Err((LineCode::BadOption, name)),
             (Column::Kind(_), Value::String(text)) if text.trim().is_empty() => {}
             (Column::Kind(kind), value) => {
-                let value = identifier(value).ok_or_else(|| (LineCode::BadIdentifier, name))?;
+                let value = identifier(value).ok_or((LineCode::BadIdentifier, name))?;
                 subject.record.insert(kind, value);
             }
         }

@@ -3,6 +3,9 @@
 use super::{Error, LINE_BYTES_MAX, LineCode};
 use std::io::BufRead;
 
+/// A line's number, from 1, and its text or what is wrong with it.
+pub(super) type Numbered = (u64, Result<String, LineCode>);
+
 /// Reads lines that end in LF or CRLF. A byte order mark at the head is dropped.
 pub(super) struct Lines<R> {
     reader: R,
@@ -15,7 +18,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line with its number, or what is wrong with it; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Result<String, LineCode>)>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<Numbered>, Error> {
         let failed = |source| Error::Io {
             line: self.number,
             source,
