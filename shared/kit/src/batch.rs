@@ -266,6 +266,7 @@ impl<'a> BatchRun<'a> {
         }
         let marked = self.mark(told).await;
         for (item, report, answer) in marked {
+            let item_from = item.from;
             match answer {
                 Marked::Ok { .. } => {
                     for again in report.again {
@@ -280,11 +281,11 @@ impl<'a> BatchRun<'a> {
                 }
                 Marked::Final => {}
                 Marked::Stale | Marked::Unknown => {
-                    self.send_later(vec![InHand {
-                        from: item.from,
-                        item: item.item,
-                    }])
-                    .await
+                    let item = Item {
+                        tried: true,
+                        ..item.item
+                    };
+                    self.send_later(vec![InHand { from: item_from, item }]).await;
                 }
             }
         }

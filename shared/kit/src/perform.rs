@@ -23,7 +23,10 @@ pub(crate) async fn perform(
 ) -> Performed {
     let mut outcomes: Vec<Option<Outcome>> = vec![None; tasks.len()];
     let mut store_fault = None;
-    let mut open = Vec::from([std::ops::Range { start: 0, end: tasks.len() }]);
+    let mut open = Vec::from([std::ops::Range {
+        start: 0,
+        end: tasks.len(),
+    }]);
     while let Some(range) = open.pop() {
         if range.is_empty() {
             continue;
