@@ -39,17 +39,28 @@ impl Intake {
         not_now.map_or(Ok(()), Err)
     }
 
-    /// What a request must pass: every subsystem that is registered, under the key that counts today.
+    /// What a request must pass: every subsystem that is registered, under the key that counts today. A subsystem that is
+    /// configured and not registered yet would be missing in the plan, so nothing is taken before it is.
     async fn plan(&self) -> Result<Vec<PlanEntry>, Error> {
         let registered = self.ledger.subsystems().await?;
+        if let Some(missing) = self
+            .subsystems
+            .keys()
+            .find(|name| registered.iter().all(|it| it.name != **name))
+        {
+            return Err(Error::NotRegistered(missing.clone()));
+        }
         let mut plan = Vec::new();
         for it in registered.into_iter().filter(|it| !it.retired) {
             let Some(own) = self.subsystems.get(&it.name) else {
                 return Err(Error::MissingSubsystem(it.name));
             };
-            // A process on an old data map may not resolve people by it.
-            if own.evidence().await? != it.evidence {
-                return Err(Error::Outdated(it.name));
+            match own.evidence().await {
+                // A process on an old data map may not resolve people by it.
+                Ok(evidence) if evidence != it.evidence => return Err(Error::Outdated(it.name)),
+                Ok(_) => {}
+                // A store that is down keeps nobody from asking; the worker says what is wrong with it.
+                Err(fault) => tracing::debug!(subsystem = %it.name, %fault, "the store cannot be asked for its identity"),
             }
             plan.push(PlanEntry {
                 phase: Phase::Purge,
@@ -57,11 +68,7 @@ impl Intake {
                 evidence: it.evidence,
             });
         }
-        if plan.is_empty() {
-            Err(Error::NothingRegistered)
-        } else {
-            Ok(plan)
-        }
+        Ok(plan)
     }
 
     async fn accept(&self, queue: &str, candidates: Vec<Candidate>, plan: &[PlanEntry], now: Millis) -> Result<(), Error> {

@@ -68,8 +68,8 @@ pub(crate) enum Error {
         "subsystem {0} is registered in the ledger and missing in this configuration; add it, or retire it with `erasure subsystem retire`"
     )]
     MissingSubsystem(SubsystemName),
-    #[error("no subsystem is registered yet; start the reconciler")]
-    NothingRegistered,
+    #[error("subsystem {0} is not registered in the ledger yet; the reconciler does that once it has reached its store")]
+    NotRegistered(SubsystemName),
     #[error("subsystem {0} works under another evidence key than this process sees; restart it with the current data map")]
     Outdated(SubsystemName),
     #[error("a command is of a newer version; this process must be replaced by a newer build")]

@@ -4,7 +4,7 @@ use crate::ticker::{Part, Turn, in_full};
 use crate::{Error, Reconciler};
 use erasure_kit::Subsystem as _;
 use erasure_ledger::Registered;
-use erasure_protocol::{EvidenceKey, Header, Phase, PlanEntry, SubsystemName};
+use erasure_protocol::{EvidenceKey, Fault, Header, Phase, PlanEntry, SubsystemName};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 const REQUESTS_PER_TURN: u32 = 100;
 
 impl Reconciler {
-    /// Registers every subsystem that can be asked, once, before anything is dispatched.
+    /// Makes sure, before anything is dispatched, that every configured subsystem is registered: now, or in an earlier life. A
+    /// store that is down later on keeps nobody from starting.
     pub(crate) async fn register_once(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            match self.register_all().await {
-                Ok(_) => return,
+            match self.all_registered().await {
+                Ok(None) => return,
+                Ok(Some(fault)) => self.health.waiting("reconciler.register", fault.to_string()),
                 Err(error) => self.health.waiting("reconciler.register", in_full(&error)),
             }
             tokio::select! {
@@ -24,6 +26,16 @@ impl Reconciler {
                 () = stop.cancelled() => {}
             }
         }
+    }
+
+    /// The fault that keeps a subsystem from being registered, if one still is not.
+    async fn all_registered(&self) -> Result<Option<Fault>, Error> {
+        let unreachable = self.register_reachable().await?;
+        let registered = self.ledger.subsystems().await?;
+        let missing = unreachable
+            .into_iter()
+            .find(|(name, _)| registered.iter().all(|it| it.name != *name));
+        Ok(missing.map(|(_, fault)| fault))
     }
 
     pub(crate) async fn keep_registered(self: Arc<Self>, stop: CancellationToken) {
@@ -38,16 +50,21 @@ impl Reconciler {
     }
 
     async fn register_all(&self) -> Result<Turn, Error> {
-        let mut unreachable = None;
+        let mut unreachable = self.register_reachable().await?;
+        self.extend_open_plans().await?;
+        unreachable.pop().map_or(Ok(Turn::Idle), |(_, fault)| Err(fault.into()))
+    }
+
+    /// Registers every subsystem whose store can be asked. One store that is down must not keep the others from it.
+    async fn register_reachable(&self) -> Result<Vec<(SubsystemName, Fault)>, Error> {
+        let mut unreachable = Vec::new();
         for (name, known) in &self.subsystems {
             match known.subsystem.evidence().await {
                 Ok(evidence) => self.register(name, &known.kind, evidence).await?,
-                // One store that is down must not keep the others from being registered.
-                Err(fault) => unreachable = Some(fault),
+                Err(fault) => unreachable.push((name.clone(), fault)),
             }
         }
-        self.extend_open_plans().await?;
-        unreachable.map_or(Ok(Turn::Idle), |fault| Err(fault.into()))
+        Ok(unreachable)
     }
 
     async fn register(&self, name: &SubsystemName, kind: &str, evidence: EvidenceKey) -> Result<(), Error> {
