@@ -1,5 +1,6 @@
 //! The deliveries of one batch, from the moment they are taken until each is acknowledged or left to be delivered again.
 
+use crate::{Letter, SEALED_LETTER};
 use erasure_broker::{DeadQueue, Delivery, Outgoing, Publisher, Route};
 use erasure_privacy::KeyRing;
 use erasure_protocol::{FaultCode, Item, LedgerId, SubsystemName, WIRE_VERSION, WorkMessage};
@@ -74,7 +75,7 @@ impl Hand {
                 }
                 Decoded::Message(_) | Decoded::Unreadable => {
                     tracing::warn!(%subsystem, code = %FaultCode::NotRead, "parked a message that is not of this fleet's making");
-                    let parked = match dead_letter(keys, subsystem, held.delivery.meta.message_id.clone(), &held.delivery.body) {
+                    let parked = match dead_letter(keys, subsystem, &held.delivery) {
                         Ok(letter) => publisher.publish_all(vec![letter]).await.is_ok(),
                         Err(_) => false,
                     };
@@ -119,19 +120,15 @@ fn decode(body: &[u8]) -> Decoded {
     }
 }
 
-fn dead_letter(
-    keys: &KeyRing,
-    subsystem: &SubsystemName,
-    message_id: Option<String>,
-    body: &[u8],
-) -> Result<Outgoing, erasure_privacy::Error> {
+fn dead_letter(keys: &KeyRing, subsystem: &SubsystemName, delivery: &Delivery) -> Result<Outgoing, erasure_privacy::Error> {
+    let message_id = delivery.meta.message_id.clone();
     Ok(Outgoing {
         to: Route::Dead {
             queue: DeadQueue::Subsystem(subsystem.clone()),
         },
         message_id: message_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
-        content_type: crate::SEALED_PARKED.to_owned(),
-        body: keys.seal_parked(body)?,
+        content_type: SEALED_LETTER.to_owned(),
+        body: Letter::of(delivery, keys)?.seal(keys)?,
         headers: vec![("reason".to_owned(), FaultCode::NotRead.as_str().to_owned())],
     })
 }

@@ -10,6 +10,7 @@ mod evidence;
 mod hand;
 mod health;
 mod lane;
+mod letter;
 pub mod messages;
 mod opened;
 mod perform;
@@ -18,10 +19,8 @@ mod subsystem;
 mod worker;
 
 pub use config::WorkerConfig;
-pub use erasure_privacy::digest16;
+pub use erasure_privacy::{digest16, sha256_hex};
 pub use health::Health;
+pub use letter::{Letter, SEALED_LETTER};
 pub use subsystem::{AnyMembers, AnyResolve, AnySubsystem, Members, Resolve, Subsystem};
 pub use worker::Worker;
-
-/// The content type of a body that was sealed because it had to be parked.
-pub const SEALED_PARKED: &str = "application/vnd.erasure.parked";

@@ -6,6 +6,7 @@
 mod act;
 mod answer;
 mod cloudevents;
+mod codes;
 mod command;
 mod event;
 mod fault;
@@ -17,6 +18,8 @@ mod outcome;
 mod plan;
 mod progress;
 mod retry;
+#[cfg(feature = "schema")]
+mod schema;
 mod sealed;
 mod state;
 mod subject;
@@ -41,6 +44,8 @@ pub use outcome::{Done, Finding, Findings, Ground, Outcome, Reference};
 pub use plan::{Plan, PlanEntry};
 pub use progress::{Counts, EntryProgress, Header, Progress};
 pub use retry::{Disposition, RetryPolicy, Rung, dispose};
+#[cfg(feature = "schema")]
+pub use schema::schemas;
 pub use sealed::{KeyId, Sealed, WrappedKey};
 pub use state::RequestState;
 pub use subject::{Identifier, IdentifierKind, Record, Resolution, Slice, Subject};

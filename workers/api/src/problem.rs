@@ -91,7 +91,7 @@ impl Problem {
     pub(crate) fn unknown_tenant() -> Self {
         Self::invalid(
             "tenant",
-            "COMMAND-TENANT",
+            "COMMAND-030",
             "the tenant is not declared, or its name is not unique",
             "Give the account number or the exact account name of a tenant that is declared as [tenant.…].",
         )

@@ -296,7 +296,7 @@ async fn a_wrong_command_is_refused_by_field_before_it_is_published() {
         command
     };
     for (wrong, field, code) in [
-        (with("tenant", json!("planted")), "tenant", "COMMAND-TENANT"),
+        (with("tenant", json!("planted")), "tenant", "COMMAND-030"),
         (
             with("subjects", json!([{"phone": "planted"}])),
             "subjects[0].phone",

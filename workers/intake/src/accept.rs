@@ -7,13 +7,10 @@ use erasure_kit::Subsystem as _;
 use erasure_ledger::{Accepted, FailedNow, NewPart, NewSlice, Part, SubjectHash};
 use erasure_privacy::{DataKey, slice_aad};
 use erasure_protocol::{
-    Blame, EVENT_VERSION, Event, EventData, EventKind, Fault, FaultClass, FaultCode, Lane, Mask, Millis, Origin, Phase,
-    PlanEntry, RequestKey, Resolution, SLICE_SUBJECTS_MAX, Slice, Subject, TenantId, WrappedKey,
+    Blame, CommandCode, EVENT_VERSION, Event, EventData, EventKind, Fault, FaultClass, FaultCode, Lane, Mask, Millis, Origin,
+    Phase, PlanEntry, RequestKey, Resolution, SLICE_SUBJECTS_MAX, Slice, Subject, TenantId, WrappedKey,
 };
 use std::collections::BTreeMap;
-
-/// The same id came with other content.
-pub(crate) const CONFLICT: &str = "COMMAND-CONFLICT";
 
 /// How often a batch is prepared anew because another process was first.
 const TRIES_MAX: usize = 5;
@@ -279,10 +276,9 @@ fn ambiguous(slice: u32, people: &[Subject]) -> Option<FailedNow> {
 
 fn conflict(candidate: &Candidate) -> Refusal {
     Refusal {
-        code: CONFLICT,
         field: Some("request_id".to_owned()),
-        reason: "this request id was taken before with other content; use a new id".to_owned(),
         tenant: Some(candidate.tenant.clone()),
         request_id: Some(candidate.command.request_id.clone()),
+        ..Refusal::of(CommandCode::Conflict)
     }
 }

@@ -1,9 +1,9 @@
 //! From a delivery to a command that may be carried out, or to the reason why it may not.
 
 use crate::{Error, Intake};
-use erasure_broker::{Delivery, Meta};
-use erasure_kit::Resolve as _;
-use erasure_protocol::{Command, CommandError, Envelope, Regulation, SEALED_CONTENT_TYPE, TenantId};
+use erasure_broker::Delivery;
+use erasure_kit::{Letter, Resolve as _};
+use erasure_protocol::{Command, CommandCode, CommandError, Envelope, Regulation, SEALED_CONTENT_TYPE, TenantId};
 
 /// A delivery whose command may be carried out.
 pub(crate) struct Candidate {
@@ -18,9 +18,8 @@ pub(crate) struct Candidate {
 /// Why a command may not be carried out. Holds nothing of its content.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) code: &'static str,
+    pub(crate) code: CommandCode,
     pub(crate) field: Option<String>,
-    pub(crate) reason: String,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) request_id: Option<erasure_protocol::RequestId>,
 }
@@ -34,53 +33,53 @@ pub(crate) enum Read {
 impl Intake {
     /// Reads one delivery.
     pub(crate) fn read(&self, delivery: Delivery) -> Result<Read, Error> {
-        let (envelope, trusted) = match self.open(&delivery) {
-            Ok(opened) => opened,
-            Err(Unread::Refused(refusal)) => return Ok(Read::Refused(Box::new((delivery, refusal)))),
-            Err(Unread::NotNow(error)) => return Err(error),
-        };
-        match self.judge(&envelope, &delivery.meta, trusted) {
-            Ok((tenant, regulation)) => {
-                let login = delivery.meta.user_id.clone();
-                let source = envelope
-                    .event
-                    .map(|event| event.source)
-                    .or(login)
-                    .unwrap_or_else(|| "producer".to_owned());
-                let command = envelope.command;
-                Ok(Read::Candidate(Box::new(Candidate {
-                    delivery,
-                    command,
-                    tenant,
-                    regulation,
-                    source,
-                })))
-            }
-            Err(refusal) => Ok(Read::Refused(Box::new((delivery, refusal)))),
+        match self.judged(&delivery) {
+            Ok(Judged {
+                command,
+                tenant,
+                regulation,
+                source,
+            }) => Ok(Read::Candidate(Box::new(Candidate {
+                delivery,
+                command,
+                tenant,
+                regulation,
+                source,
+            }))),
+            Err(Unread::Refused(refusal)) => Ok(Read::Refused(Box::new((delivery, refusal)))),
+            Err(Unread::NotNow(error)) => Err(error),
         }
     }
 
-    /// Opens a sealed command, or reads a plain one. Who sealed it holds the key ring, and is trusted like ourselves.
-    fn open(&self, delivery: &Delivery) -> Result<(Envelope, bool), Unread> {
-        let meta = &delivery.meta;
-        if meta.too_large || delivery.body.len() > erasure_protocol::COMMAND_BYTES_MAX * 2 {
-            return Err(Unread::refused(
-                "COMMAND-002",
-                None,
-                "the body is larger than a command may be; use a file, or parts",
-            ));
+    fn judged(&self, delivery: &Delivery) -> Result<Judged, Unread> {
+        if delivery.meta.too_large {
+            return Err(Unread::Refused(Refusal::of(CommandCode::TooLarge)));
         }
-        if meta.content_type.as_deref() != Some(SEALED_CONTENT_TYPE) {
-            let envelope = Envelope::read(meta.content_type.as_deref(), &meta.headers, &delivery.body)?;
+        let letter = Letter::of(delivery, &self.keys).map_err(unopened)?;
+        let (envelope, trusted) = self.open(&letter)?;
+        let (tenant, regulation) = self
+            .judge(&envelope, letter.user_id.as_deref(), trusted)
+            .map_err(Unread::Refused)?;
+        let source = envelope
+            .event
+            .map(|event| event.source)
+            .or(letter.user_id)
+            .unwrap_or_else(|| "producer".to_owned());
+        Ok(Judged {
+            command: envelope.command,
+            tenant,
+            regulation,
+            source,
+        })
+    }
+
+    /// Opens a sealed command, or reads a plain one. Who sealed it holds the key ring, and is trusted like ourselves.
+    fn open(&self, letter: &Letter) -> Result<(Envelope, bool), Unread> {
+        if letter.content_type.as_deref() != Some(SEALED_CONTENT_TYPE) {
+            let envelope = Envelope::read(letter.content_type.as_deref(), &letter.headers, letter.body())?;
             return Ok((envelope, false));
         }
-        let body = self.keys.open_command(&delivery.body).map_err(|error| {
-            if error.is_unknown_key() {
-                Unread::NotNow(error.into())
-            } else {
-                Unread::refused("COMMAND-SEAL", None, "the sealed command cannot be opened")
-            }
-        })?;
+        let body = self.keys.open_command(letter.body()).map_err(unopened)?;
         let envelope = Envelope {
             command: Command::parse(&body)?,
             event: None,
@@ -88,23 +87,18 @@ impl Intake {
         Ok((envelope, true))
     }
 
-    fn judge(&self, envelope: &Envelope, meta: &Meta, trusted: bool) -> Result<(TenantId, Regulation), Refusal> {
+    fn judge(&self, envelope: &Envelope, user: Option<&str>, trusted: bool) -> Result<(TenantId, Regulation), Refusal> {
         let command = &envelope.command;
-        let refuse = |code, field: &str, reason: &str| Refusal {
-            code,
+        let refuse = |code, field: &str| Refusal {
             field: Some(field.to_owned()),
-            reason: reason.to_owned(),
-            tenant: None,
             request_id: Some(command.request_id.clone()),
+            ..Refusal::of(code)
         };
         let Some((tenant, declared)) = self.tenants.find(&command.tenant) else {
-            let reason = "the tenant is not declared, or its name is not unique; declare it as [tenant.…] and redrive";
-            return Err(refuse("COMMAND-TENANT", "tenant", reason));
+            return Err(refuse(CommandCode::UnknownTenant, "tenant"));
         };
-        if !trusted && !self.tenants.permits(meta.user_id.as_deref(), tenant, command.origin) {
-            let reason =
-                "this producer may not ask this for this tenant; declare it as [producer.…], publish with user-id, and redrive";
-            return Err(refuse("COMMAND-PRODUCER", "user_id", reason));
+        if !trusted && !self.tenants.permits(user, tenant, command.origin) {
+            return Err(refuse(CommandCode::NotPermitted, "user_id"));
         }
         if let Err(error) = command.check_kinds(&self.resolve.kinds(), &self.resolve.alternatives()) {
             return Err(Refusal {
@@ -117,22 +111,37 @@ impl Intake {
     }
 }
 
+/// What a command that may be carried out needs.
+struct Judged {
+    command: Command,
+    tenant: TenantId,
+    regulation: Regulation,
+    source: String,
+}
+
+/// A missing key is waited for; what no key opens is nobody's command.
+fn unopened(error: erasure_privacy::Error) -> Unread {
+    if error.is_unknown_key() {
+        Unread::NotNow(error.into())
+    } else {
+        Unread::Refused(Refusal::of(CommandCode::SealBroken))
+    }
+}
+
 /// Why a delivery was not read.
 enum Unread {
     Refused(Refusal),
     NotNow(Error),
 }
 
-impl Unread {
-    fn refused(code: &'static str, field: Option<&str>, reason: &str) -> Self {
-        let field = field.map(str::to_owned);
-        Self::Refused(Refusal {
+impl Refusal {
+    pub(crate) fn of(code: CommandCode) -> Self {
+        Self {
             code,
-            field,
-            reason: reason.to_owned(),
+            field: None,
             tenant: None,
             request_id: None,
-        })
+        }
     }
 }
 
@@ -148,17 +157,10 @@ impl From<CommandError> for Unread {
 
 impl From<CommandError> for Refusal {
     fn from(error: CommandError) -> Self {
-        let field = error
-            .problems
-            .first()
-            .map(|problem| problem.field.clone())
-            .filter(|field| !field.is_empty());
+        let field = error.problems.first().map(|problem| problem.field.clone());
         Self {
-            code: error.code().as_str(),
-            field,
-            reason: error.to_string(),
-            tenant: None,
-            request_id: None,
+            field: field.filter(|field| !field.is_empty()),
+            ..Self::of(error.code())
         }
     }
 }

@@ -3,48 +3,48 @@
 use crate::read::Refusal;
 use crate::{Error, Intake};
 use erasure_broker::Delivery;
+use erasure_kit::Letter;
 use erasure_ledger::NewParked;
 use erasure_privacy::digest16;
-use erasure_protocol::{Event, EventData, EventKind, Millis, Sealed};
+use erasure_protocol::{CommandCode, Event, EventData, EventKind, Millis, Sealed};
 
 impl Intake {
     /// Parks the body, says why in an event, and acknowledges.
     pub(crate) async fn refuse(&self, queue: &str, delivery: Delivery, refusal: &Refusal, now: Millis) -> Result<(), Error> {
         let id = parked_id(&delivery, refusal);
-        // The envelope keeps the content type and the headers: a redrive publishes what was received.
-        let letter = serde_json::json!({
-            "content_type": delivery.meta.content_type,
-            "headers": delivery.meta.headers,
-            "body": Sealed(delivery.body.clone()),
-        });
-        let sealed = self.keys.seal_parked(letter.to_string().as_bytes())?;
+        let sealed = match Letter::of(&delivery, &self.keys) {
+            Ok(letter) => letter.seal(&self.keys)?,
+            // A letter that cannot be opened stays as it is.
+            Err(_) => delivery.body.clone(),
+        };
         let parked = NewParked {
             id: id.clone(),
             tenant: refusal.tenant.clone(),
             queue: queue.to_owned(),
-            code: refusal.code.to_owned(),
+            code: refusal.code.as_str().to_owned(),
             field: refusal.field.clone(),
             sealed: Sealed(sealed),
             at: now,
             expires_at: now.plus(self.keep_parked),
         };
         self.ledger.park(&parked).await?;
-        let kind = if refusal.code == crate::accept::CONFLICT {
+        let kind = if refusal.code == CommandCode::Conflict {
             EventKind::Conflict
         } else {
             EventKind::Refused
         };
-        let data = EventData::refused(kind, refusal.tenant.as_ref(), refusal.request_id.as_ref(), refusal.code, &id);
+        let code = refusal.code.as_str();
+        let data = EventData::refused(kind, refusal.tenant.as_ref(), refusal.request_id.as_ref(), code, &id);
         let event = Event::with_id(format!("{id}:{kind}"), self.ledger.id(), now, data);
         self.ledger.add_event(&event.into(), now).await?;
         tracing::warn!(
-            code = refusal.code,
+            code,
             field = refusal.field,
             parked = id,
             "refused a command: {}",
-            refusal.reason
+            refusal.code.meaning()
         );
-        metrics::counter!("erasure_commands_refused_total", "code" => refusal.code).increment(1);
+        metrics::counter!("erasure_commands_refused_total", "code" => code).increment(1);
         let _settled = delivery.ack().await;
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Intake {
 /// The same message delivered twice is parked once.
 fn parked_id(delivery: &Delivery, refusal: &Refusal) -> String {
     let digest = digest16(&[
-        refusal.code.as_bytes(),
+        refusal.code.as_str().as_bytes(),
         delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(),
         &delivery.body,
     ]);

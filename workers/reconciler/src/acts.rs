@@ -3,8 +3,9 @@
 use crate::dispatch::{Outbound, Want};
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, Delivery, Outgoing, Route, Source};
+use erasure_kit::SEALED_LETTER;
 use erasure_ledger::{Attention, AttentionFilter, Closed, NewAct, ParkedState};
-use erasure_protocol::{ACT_VERSION, Act, ActKind, FaultCode, Lane, RequestKey, Sealed, SubsystemName};
+use erasure_protocol::{ACT_VERSION, Act, ActKind, FaultCode, Lane, RequestKey, SubsystemName};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -176,17 +177,12 @@ impl Reconciler {
         })
     }
 
-    /// Publishes a parked message as it was received.
+    /// Publishes a parked message as it is: sealed, with all that intake needs to judge it afresh.
     async fn redrive_parked(&self, act: &Act, id: &str) -> Result<String, Error> {
         let Some(parked) = self.ledger.parked_one(id).await? else {
             return Ok("not there".to_owned());
         };
-        let letter = parked
-            .sealed
-            .as_ref()
-            .and_then(|sealed| self.keys.open_parked(&sealed.0).ok());
-        let letter = letter.and_then(|bytes| serde_json::from_slice::<Letter>(&bytes).ok());
-        let (Some(letter), Some(to)) = (letter, route(&parked.queue)) else {
+        let (Some(sealed), Some(to)) = (parked.sealed, route(&parked.queue)) else {
             let record = record(act, "redrive", id, "", "cannot be sent again");
             self.ledger.record_act(&record).await?;
             return Ok("cannot be sent again; discard it".to_owned());
@@ -194,27 +190,15 @@ impl Reconciler {
         let again = Outgoing {
             to,
             message_id: format!("redrive-{id}"),
-            content_type: letter.content_type.unwrap_or_default(),
-            body: letter.body.0,
-            headers: letter
-                .headers
-                .into_iter()
-                .filter(|(name, _)| !name.starts_with("x-"))
-                .collect(),
+            content_type: SEALED_LETTER.to_owned(),
+            body: sealed.0,
+            headers: Vec::new(),
         };
         self.publisher.publish_all(vec![again]).await?;
         let record = record(act, "redrive", id, "", "sent again");
         self.ledger.set_parked_state(id, ParkedState::Redriven, &record).await?;
         Ok("sent again".to_owned())
     }
-}
-
-/// A parked message as it was received.
-#[derive(serde::Deserialize)]
-struct Letter {
-    content_type: Option<String>,
-    headers: Vec<(String, String)>,
-    body: Sealed,
 }
 
 /// Where a parked message came from. What did not come from a producer is never sent again: the ledger sends its own.

@@ -2,7 +2,7 @@
 
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, DeadQueue, Delivery, Source};
-use erasure_kit::SEALED_PARKED;
+use erasure_kit::Letter;
 use erasure_ledger::NewParked;
 use erasure_privacy::digest16;
 use erasure_protocol::{
@@ -171,16 +171,7 @@ impl Reconciler {
         tenant: Option<TenantId>,
     ) -> Result<(), Error> {
         let now = self.ledger.now().await?;
-        let sealed = if delivery.meta.content_type.as_deref() == Some(SEALED_PARKED) {
-            delivery.body.clone()
-        } else {
-            let letter = serde_json::json!({
-                "content_type": delivery.meta.content_type,
-                "headers": delivery.meta.headers,
-                "body": Sealed(delivery.body.clone()),
-            });
-            self.keys.seal_parked(letter.to_string().as_bytes())?
-        };
+        let sealed = Letter::of(&delivery, &self.keys)?.seal(&self.keys)?;
         let id = digest16(&[
             queue.as_bytes(),
             delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(),

@@ -24,10 +24,8 @@ pub struct SealedEnvelope {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SealedBody {
     /// Which key of the ring.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub key: KeyId,
     /// The bytes, base64 without padding.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub body: Sealed,
 }
 

@@ -13,9 +13,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How often a message that was not confirmed is sent again. Each attempt waits as long as the broker's configuration says.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// What intake may refuse a command for beyond [`CommandCode`].
-const FURTHER_REFUSALS: [&str; 4] = ["COMMAND-TENANT", "COMMAND-PRODUCER", "COMMAND-SEAL", "COMMAND-CONFLICT"];
-
 /// Seals and publishes.
 pub(crate) struct Sender {
     publisher: Publisher,
@@ -99,7 +96,7 @@ impl Sent {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) async fn refused(&self, ledger: &Ledger) -> anyhow::Result<Option<Parked>> {
-        let codes = CommandCode::ALL.iter().map(|code| code.as_str()).chain(FURTHER_REFUSALS);
+        let codes = CommandCode::ALL.iter().map(|code| code.as_str());
         for code in codes {
             if let Some(parked) = ledger.parked_one(&self.parked_id(code)).await? {
                 return Ok(Some(parked));
