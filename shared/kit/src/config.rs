@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::time::Duration;
 
 /// Settings of a worker's lanes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
     /// How many messages of the single lane are handled as one batch at most.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The tracker's part of the configuration.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. With `cluster`, any one node of it.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the HTTP role listens, and whom it lets in.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
     /// Address and port. Anything but the machine itself (127.0.0.1, ::1) requires TLS.
@@ -36,7 +36,7 @@ pub struct HttpConfig {
 }
 
 /// A token for certain tenants.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NamedToken {
     /// The bearer token.

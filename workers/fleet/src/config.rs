@@ -1,6 +1,8 @@
 //! The configuration: one file, every key also by environment, each part owned by its crate.
 
 mod layer;
+#[cfg(test)]
+mod manual;
 
 use anyhow::{Context as _, bail};
 use erasure_intake::{ProducerConfig, TenantConfig};
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const CONFIG_VARIABLE: &str = "ERASURE_CONFIG";
 
 /// The whole configuration. Relative paths in it are relative to its file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// RabbitMQ.
@@ -63,7 +65,7 @@ pub(crate) struct Config {
 }
 
 /// Where the key ring is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeysConfig {
     /// Its file, readable by its owner alone.
@@ -71,7 +73,7 @@ pub(crate) struct KeysConfig {
 }
 
 /// Where the data map is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MapConfig {
     /// Its file.
@@ -79,7 +81,7 @@ pub(crate) struct MapConfig {
 }
 
 /// What a subsystem is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SubsystemConfig {
     /// Which recipe it follows.
@@ -116,7 +118,7 @@ impl Kind {
 }
 
 /// The log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogConfig {
     /// Which lines, in the form of `RUST_LOG`, for example `info` or `info,erasure_kit=debug`.
@@ -137,7 +139,10 @@ pub(crate) enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { filter: "info,sqlx=warn,lapin=off".to_owned(), format: LogFormat::Text }
+        Self {
+            filter: "info,sqlx=warn,lapin=off".to_owned(),
+            format: LogFormat::Text,
+        }
     }
 }
 
@@ -148,7 +153,10 @@ impl Config {
     /// With file, line and what to do.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read the configuration {}; name it with --config or {CONFIG_VARIABLE}", path.display())
+            format!(
+                "cannot read the configuration {}; name it with --config or {CONFIG_VARIABLE}",
+                path.display()
+            )
         })?;
         let mut config = layer::read(&text, std::env::vars()).with_context(|| format!("in {}", path.display()))?;
         config.anchor(path.parent().unwrap_or(Path::new(".")));
@@ -171,7 +179,9 @@ impl Config {
         let by_name = || Kind::ALL.into_iter().find(|kind| kind.as_str() == name.as_str());
         let kind = self.subsystem.get(name).map(|it| it.kind).or_else(by_name);
         kind.with_context(|| {
-            format!("subsystem `{name}` of the data map is none of the four kinds by its name; say [subsystem.{name}] kind = \"…\"")
+            format!(
+                "subsystem `{name}` of the data map is none of the four kinds by its name; say [subsystem.{name}] kind = \"…\""
+            )
         })
     }
 
@@ -192,9 +202,16 @@ impl Config {
             &mut self.http.tls_key_file,
         ];
         let tokens = self.http.tokens.values_mut().map(|token| &mut token.token_file);
-        let files = files.into_iter().chain(tokens).chain(self.store.values_mut().map(|store| &mut store.url_file));
+        let files = files
+            .into_iter()
+            .chain(tokens)
+            .chain(self.store.values_mut().map(|store| &mut store.url_file));
         files.flatten().for_each(|path| *path = anchored(path));
-        let urls = self.store.values_mut().map(|store| &mut store.url).chain([&mut self.ledger.url]);
+        let urls = self
+            .store
+            .values_mut()
+            .map(|store| &mut store.url)
+            .chain([&mut self.ledger.url]);
         urls.for_each(|url| {
             if let Some(path) = url.strip_prefix("sqlite:").filter(|path| Path::new(path).is_relative()) {
                 *url = format!("sqlite:{}", folder.join(path).display());
@@ -207,7 +224,9 @@ impl Config {
         self.tracker.check().context("[tracker]")?;
         self.retry.check().map_err(anyhow::Error::msg)?;
         if self.tenant.is_empty() {
-            bail!("no tenant is declared, so every request would be refused; add for example:\n\n[tenant.acme]\nregulation = \"gdpr\"");
+            bail!(
+                "no tenant is declared, so every request would be refused; add for example:\n\n[tenant.acme]\nregulation = \"gdpr\""
+            );
         }
         if self.worker.perform_timeout_s.saturating_mul(1000) >= self.tracker.lease_ms {
             bail!("worker.perform_timeout_s must be shorter than tracker.lease_ms, or two workers would hold the same slice");

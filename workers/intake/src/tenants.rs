@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is declared of a tenant. A tenant that is not declared is refused.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TenantConfig {
     /// The exact account name, by which the tenant may be named as well.
@@ -21,7 +21,7 @@ fn gdpr() -> Regulation {
 }
 
 /// What a producer may do, by the user name that the broker has checked.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProducerConfig {
     /// For which tenants, by account number.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::time::Duration;
 
 /// Settings of the reconciler.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReconcilerConfig {
     /// How often new requests, complete requests, wanted projections and unsent events are looked for, in milliseconds.

@@ -1,6 +1,7 @@
 //! The vendors as the configuration names them.
 
 use crate::secret::{Auth, SecretError};
+use erasure_kit::sha256_hex;
 use erasure_protocol::IdentifierKind;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// The vendors of one subsystem.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// A person is erased here only when every one of them has confirmed.
@@ -17,7 +18,7 @@ pub struct Config {
 }
 
 /// One vendor that speaks `OpenDSR`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vendor {
     /// Its name in reports, answers and ids: `a-z 0-9 _ -`, at most 40 characters. Renaming one submits open work again.
@@ -129,7 +130,7 @@ pub enum OnUnidentified {
 }
 
 /// One of our identifiers in a vendor's words.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// Our kind, as the data map declares it, for example `user_id`.
@@ -148,6 +149,24 @@ pub enum Format {
     /// As it is.
     #[default]
     Raw,
+    /// The SHA-256 of it in hexadecimal, blanks around it left out, an e-mail address in lower case.
+    Sha256,
+}
+
+impl Mapping {
+    /// The value in the form that this vendor asks for.
+    pub(crate) fn formatted(&self, value: &str) -> String {
+        match self.identity_format {
+            Format::Raw => value.to_owned(),
+            Format::Sha256 => {
+                // Hashes are compared as they are: whoever hashes an address must have written it as the vendor does.
+                let value = value.trim();
+                let is_email = [self.kind.as_str(), self.identity_type.as_str()].contains(&"email");
+                let written = if is_email { value.to_lowercase() } else { value.to_owned() };
+                sha256_hex(written.as_bytes())
+            }
+        }
+    }
 }
 
 impl Format {
@@ -155,6 +174,7 @@ impl Format {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Raw => "raw",
+            Self::Sha256 => "sha256",
         }
     }
 }
@@ -256,13 +276,13 @@ impl Vendor {
     }
 
     /// Everything that decides what this vendor is told, and which vendor it is: what its evidence is bound to.
-    pub(crate) fn identity(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn identity(&self) -> Vec<&[u8]> {
         let head = [self.name.as_str(), self.base(), self.version.as_str()];
         let maps = self
             .identities
             .iter()
             .flat_map(|map| [map.kind.as_str(), map.identity_type.as_str(), map.identity_format.as_str()]);
-        head.into_iter().chain(maps).map(|part| part.as_bytes().to_vec()).collect()
+        head.into_iter().chain(maps).map(str::as_bytes).collect()
     }
 }
 
@@ -354,8 +374,8 @@ mod tests {
         let twice = vendor("https://a.example/v2");
         assert!(check(json!([twice, twice])).unwrap_err().contains("two vendors"));
         let mut hashed = vendor("https://a.example/v2");
-        hashed["identities"][0]["identity_format"] = json!("sha256");
-        assert!(check(json!([hashed])).unwrap_err().contains("raw"));
+        hashed["identities"][0]["identity_format"] = json!("md5");
+        assert!(check(json!([hashed])).unwrap_err().contains("sha256"));
         let mut typo = vendor("https://a.example/v2");
         typo["pol_every_ms"] = json!(1);
         assert!(check(json!([typo])).unwrap_err().contains("pol_every_ms"));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// How we prove to a vendor who we are.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
     /// `Authorization: Bearer <token>`.
@@ -89,7 +89,7 @@ impl Auth {
 }
 
 /// A secret of the configuration. Never printed.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub(crate) String);
 
