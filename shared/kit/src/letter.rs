@@ -1,7 +1,7 @@
 //! A message as it was received, to be put aside sealed, and perhaps sent again.
 
 use erasure_broker::Delivery;
-use erasure_privacy::{Error, KeyRing};
+use erasure_privacy::{Error, KeyRing, digest16};
 use erasure_protocol::Sealed;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,13 @@ pub struct Letter {
     /// Who published it, as the broker had checked.
     pub user_id: Option<String>,
     body: Sealed,
+}
+
+/// The id under which a message is put aside: the same for the same message, however often it is delivered.
+#[must_use]
+pub fn parked_id(message_id: Option<&str>, body: &[u8]) -> String {
+    let digest = digest16(&[message_id.unwrap_or_default().as_bytes(), body]);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl std::fmt::Debug for Letter {

@@ -21,6 +21,6 @@ mod worker;
 pub use config::WorkerConfig;
 pub use erasure_privacy::{digest16, sha256_hex};
 pub use health::Health;
-pub use letter::{Letter, SEALED_LETTER};
+pub use letter::{Letter, SEALED_LETTER, parked_id};
 pub use subsystem::{AnyMembers, AnyResolve, AnySubsystem, Members, Resolve, Subsystem};
 pub use worker::Worker;

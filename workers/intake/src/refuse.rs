@@ -3,15 +3,14 @@
 use crate::read::Refusal;
 use crate::{Error, Intake};
 use erasure_broker::Delivery;
-use erasure_kit::Letter;
+use erasure_kit::{Letter, parked_id};
 use erasure_ledger::NewParked;
-use erasure_privacy::digest16;
 use erasure_protocol::{CommandCode, Event, EventData, EventKind, Millis, Sealed};
 
 impl Intake {
     /// Parks the body, says why in an event, and acknowledges.
     pub(crate) async fn refuse(&self, queue: &str, delivery: Delivery, refusal: &Refusal, now: Millis) -> Result<(), Error> {
-        let id = parked_id(&delivery, refusal);
+        let id = parked_id(delivery.meta.message_id.as_deref(), &delivery.body);
         let sealed = match Letter::of(&delivery, &self.keys) {
             Ok(letter) => letter.seal(&self.keys)?,
             // A letter that cannot be opened stays as it is.
@@ -48,14 +47,4 @@ impl Intake {
         let _settled = delivery.ack().await;
         Ok(())
     }
-}
-
-/// The same message delivered twice is parked once.
-fn parked_id(delivery: &Delivery, refusal: &Refusal) -> String {
-    let digest = digest16(&[
-        refusal.code.as_str().as_bytes(),
-        delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(),
-        &delivery.body,
-    ]);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,9 +2,8 @@
 
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, DeadQueue, Delivery, Source};
-use erasure_kit::Letter;
+use erasure_kit::{Letter, parked_id};
 use erasure_ledger::NewParked;
-use erasure_privacy::digest16;
 use erasure_protocol::{
     Blame, Fault, FaultClass, FaultCode, Header, Item, Mask, Millis, OutcomeMessage, Sealed, SubsystemName, TaskOutcome,
     TenantId, WIRE_VERSION, WorkMessage,
@@ -172,13 +171,8 @@ impl Reconciler {
     ) -> Result<(), Error> {
         let now = self.ledger.now().await?;
         let sealed = Letter::of(&delivery, &self.keys)?.seal(&self.keys)?;
-        let id = digest16(&[
-            queue.as_bytes(),
-            delivery.meta.message_id.as_deref().unwrap_or("").as_bytes(),
-            &delivery.body,
-        ]);
         let parked = NewParked {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: parked_id(delivery.meta.message_id.as_deref(), &delivery.body),
             tenant,
             queue: queue.to_owned(),
             code: code.to_owned(),

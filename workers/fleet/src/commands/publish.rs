@@ -3,10 +3,10 @@
 use crate::assemble::Fleet;
 use anyhow::{Context as _, bail};
 use erasure_broker::{Outgoing, PublishError, Publisher, Route};
-use erasure_kit::digest16;
+use erasure_kit::parked_id;
 use erasure_ledger::{Ledger, Parked};
 use erasure_privacy::KeyRing;
-use erasure_protocol::{Command, CommandCode, Lane, SEALED_CONTENT_TYPE};
+use erasure_protocol::{Command, Lane, SEALED_CONTENT_TYPE};
 use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -96,18 +96,6 @@ impl Sent {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) async fn refused(&self, ledger: &Ledger) -> anyhow::Result<Option<Parked>> {
-        let codes = CommandCode::ALL.iter().map(|code| code.as_str());
-        for code in codes {
-            if let Some(parked) = ledger.parked_one(&self.parked_id(code)).await? {
-                return Ok(Some(parked));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The id under which intake parks this message: a digest of code, message id and body.
-    fn parked_id(&self, code: &str) -> String {
-        let digest = digest16(&[code.as_bytes(), self.message_id.as_bytes(), &self.body]);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        Ok(ledger.parked_one(&parked_id(Some(&self.message_id), &self.body)).await?)
     }
 }
