@@ -27,6 +27,8 @@ pub struct Message {
     pub message_id: Option<String>,
     /// The type of its body.
     pub content_type: Option<String>,
+    /// Who says to have sent it; the broker refuses another name than the login's.
+    pub user_id: Option<String>,
     /// Headers of text.
     pub headers: Vec<(String, String)>,
     /// Its body.
@@ -193,6 +195,9 @@ fn properties(message: &Message) -> BasicProperties {
     let mut properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
     if let Some(id) = &message.message_id {
         properties = properties.with_message_id(id.as_str().into());
+    }
+    if let Some(user) = &message.user_id {
+        properties = properties.with_user_id(user.as_str().into());
     }
     if let Some(content_type) = &message.content_type {
         properties = properties.with_content_type(content_type.as_str().into());

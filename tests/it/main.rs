@@ -1,7 +1,10 @@
 //! The integration tests. Names with a meaning to `.config/nextest.toml`: `drill` kills, wipes and cuts private
 //! servers, `soak` runs for as long as asked, `layout` only reads files.
 
+mod commands;
 mod company;
+mod desk;
 mod drill;
 mod layout;
+mod malformed;
 mod subprocessors;
