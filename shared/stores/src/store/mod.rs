@@ -1,7 +1,9 @@
 //! A store as one subsystem sees it: its section of the map, and the verbs over it.
 
+mod apply;
 mod batch;
 mod find;
+mod hold;
 mod members;
 mod perform;
 mod readback;
