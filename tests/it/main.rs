@@ -5,6 +5,7 @@ mod commands;
 mod company;
 mod desk;
 mod drill;
+mod imports;
 mod layout;
 mod malformed;
 mod subprocessors;
