@@ -62,10 +62,7 @@ impl<'a> BatchRun<'a> {
                 break;
             }
             if Instant::now() >= self.hold_until {
-                self.let_go(
-                    claimed.unknown.iter().map(|it| it.from),
-                    Pause::Tracker("requests are not projected yet".into()),
-                );
+                self.hand_back(claimed.unknown).await;
                 break;
             }
             tokio::time::sleep(ASK_AGAIN).await;
@@ -73,6 +70,16 @@ impl<'a> BatchRun<'a> {
         }
         self.hand.settle().await;
         self.pause
+    }
+
+    /// Nobody has projected these requests for as long as they could be held: the ledger's side has to say what they are. The lane
+    /// does not wait for it.
+    async fn hand_back(&mut self, items: Vec<InHand>) {
+        for InHand { from, item } in items {
+            tracing::warn!(subsystem = %self.worker.name, request = %item.request, slice = item.slice, "the tracker does not know this request; handed back");
+            self.publish_for(from, messages::unknown(self.worker.ledger, &self.worker.name, vec![item]))
+                .await;
+        }
     }
 
     /// A message that has been delivered too often is taken apart: each item goes alone to the solo lane.

@@ -1,6 +1,6 @@
 //! Items into messages: the one place that builds work messages, for intake, workers and reconciler alike.
 
-use erasure_broker::{Outgoing, Route};
+use erasure_broker::{DeadQueue, Outgoing, Route};
 use erasure_protocol::{
     Header, Item, Lane, LedgerId, Mask, Millis, OutcomeMessage, Phase, Rung, Sealed, SubsystemName, WIRE_VERSION, WorkMessage,
 };
@@ -88,6 +88,23 @@ pub fn wait(ledger: LedgerId, subsystem: &SubsystemName, lane: Lane, rung: Rung,
             lane,
         },
     )
+}
+
+/// The header that says why a message of ours was put into a dead queue.
+pub const REASON: &str = "reason";
+
+/// The [`REASON`] of work on requests that the tracker does not know, however long it is waited for.
+pub const REASON_UNKNOWN: &str = "unknown request";
+
+/// Hands items back to the ledger's side: what it knows is sent again, the rest is put aside for somebody to look at.
+#[must_use]
+pub fn unknown(ledger: LedgerId, subsystem: &SubsystemName, items: Vec<Item>) -> Vec<Outgoing> {
+    let queue = DeadQueue::Subsystem(subsystem.clone());
+    let mut messages = pack(ledger, items, &Route::Dead { queue });
+    for message in &mut messages {
+        message.headers.push((REASON.to_owned(), REASON_UNKNOWN.to_owned()));
+    }
+    messages
 }
 
 /// The message of a report.

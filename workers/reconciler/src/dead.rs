@@ -2,13 +2,15 @@
 
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, DeadQueue, Delivery, Source};
+use erasure_kit::messages::{REASON, REASON_UNKNOWN};
 use erasure_kit::{Letter, parked_id};
 use erasure_ledger::NewParked;
 use erasure_protocol::{
-    Blame, Fault, FaultClass, FaultCode, Header, Item, Mask, Millis, OutcomeMessage, Sealed, SubsystemName, TaskOutcome,
-    TenantId, WIRE_VERSION, WorkMessage,
+    Blame, Fault, FaultClass, FaultCode, Header, Item, Mask, Millis, OutcomeMessage, RequestKey, Sealed, SubsystemName,
+    TaskOutcome, TenantId, WIRE_VERSION, WorkMessage,
 };
 use erasure_tracker::Mark;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -71,14 +73,20 @@ impl Reconciler {
             | Source::Wait { .. }
             | Source::Unrouted => None,
         };
-        let message = serde_json::from_slice::<WorkMessage>(&delivery.body).ok();
-        if let (Some(subsystem), Some(message)) = (subsystem, message)
-            && message.version <= WIRE_VERSION
-            && message.ledger == self.ledger.id()
+        if let (Some(subsystem), Some(message)) = (subsystem, self.own_work(&delivery))
+            && self.all_known(&message).await?
         {
-            for item in &message.items {
-                self.fail(subsystem, item).await?;
+            let handed_back = delivery
+                .meta
+                .headers
+                .iter()
+                .any(|(name, reason)| name == REASON && reason == REASON_UNKNOWN);
+            if !handed_back {
+                for item in &message.items {
+                    self.fail(subsystem, item).await?;
+                }
             }
+            // What was handed back is missing in the tracker like a lost message, and is sent again like one.
             let _settled = delivery.ack().await;
             return Ok(());
         }
@@ -103,6 +111,25 @@ impl Reconciler {
             FaultCode::NotRead
         };
         self.park_delivery(delivery, queue, code.as_str(), None).await
+    }
+
+    /// The work message of this ledger that a dead letter is, if it is one.
+    fn own_work(&self, delivery: &Delivery) -> Option<WorkMessage> {
+        let message = serde_json::from_slice::<WorkMessage>(&delivery.body).ok()?;
+        (message.version <= WIRE_VERSION && message.ledger == self.ledger.id()).then_some(message)
+    }
+
+    /// Work that the ledger does not know is never acknowledged away.
+    async fn all_known(&self, message: &WorkMessage) -> Result<bool, Error> {
+        let requests: Vec<RequestKey> = message.items.iter().map(|item| item.request).collect();
+        let known: BTreeSet<RequestKey> = self
+            .ledger
+            .headers(&requests)
+            .await?
+            .iter()
+            .map(|header| header.request)
+            .collect();
+        Ok(requests.iter().all(|request| known.contains(request)))
     }
 
     /// The broker gave up on this item: its tasks need attention, whatever else still holds them.
