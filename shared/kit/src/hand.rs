@@ -1,6 +1,5 @@
 //! The deliveries of one batch, from the moment they are taken until each is acknowledged or left to be delivered again.
 
-use crate::messages::REASON;
 use crate::{Letter, SEALED_LETTER};
 use erasure_broker::{DeadQueue, Delivery, Outgoing, Publisher, Route};
 use erasure_privacy::KeyRing;
@@ -130,7 +129,7 @@ fn dead_letter(keys: &KeyRing, subsystem: &SubsystemName, delivery: &Delivery) -
         message_id: message_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
         content_type: SEALED_LETTER.to_owned(),
         body: Letter::of(delivery, keys)?.seal(keys)?,
-        headers: vec![(REASON.to_owned(), FaultCode::NotRead.as_str().to_owned())],
+        headers: vec![("reason".to_owned(), FaultCode::NotRead.as_str().to_owned())],
     })
 }
 

@@ -90,21 +90,12 @@ pub fn wait(ledger: LedgerId, subsystem: &SubsystemName, lane: Lane, rung: Rung,
     )
 }
 
-/// The header that says why a message of ours was put into a dead queue.
-pub const REASON: &str = "reason";
-
-/// The [`REASON`] of work on requests that the tracker does not know, however long it is waited for.
-pub const REASON_UNKNOWN: &str = "unknown request";
-
-/// Hands items back to the ledger's side: what it knows is sent again, the rest is put aside for somebody to look at.
+/// Hands items back to the ledger's side: what it knows is sent again, the rest is put aside for somebody to look at. Unlike what
+/// the broker puts into a dead queue, these messages name no reason of death.
 #[must_use]
 pub fn unknown(ledger: LedgerId, subsystem: &SubsystemName, items: Vec<Item>) -> Vec<Outgoing> {
     let queue = DeadQueue::Subsystem(subsystem.clone());
-    let mut messages = pack(ledger, items, &Route::Dead { queue });
-    for message in &mut messages {
-        message.headers.push((REASON.to_owned(), REASON_UNKNOWN.to_owned()));
-    }
-    messages
+    pack(ledger, items, &Route::Dead { queue })
 }
 
 /// The message of a report.

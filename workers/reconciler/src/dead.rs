@@ -2,7 +2,6 @@
 
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, DeadQueue, Delivery, Source};
-use erasure_kit::messages::{REASON, REASON_UNKNOWN};
 use erasure_kit::{Letter, parked_id};
 use erasure_ledger::NewParked;
 use erasure_protocol::{
@@ -76,17 +75,12 @@ impl Reconciler {
         if let (Some(subsystem), Some(message)) = (subsystem, self.own_work(&delivery))
             && self.all_known(&message).await?
         {
-            let handed_back = delivery
-                .meta
-                .headers
-                .iter()
-                .any(|(name, reason)| name == REASON && reason == REASON_UNKNOWN);
-            if !handed_back {
+            // What a worker handed back is missing in the tracker like a lost message, and is sent again like one.
+            if delivery.meta.death_reason.is_some() {
                 for item in &message.items {
                     self.fail(subsystem, item).await?;
                 }
             }
-            // What was handed back is missing in the tracker like a lost message, and is sent again like one.
             let _settled = delivery.ack().await;
             return Ok(());
         }
