@@ -9,3 +9,4 @@ mod imports;
 mod layout;
 mod malformed;
 mod subprocessors;
+mod support;
