@@ -8,5 +8,6 @@ mod drill;
 mod imports;
 mod layout;
 mod malformed;
+mod schema;
 mod subprocessors;
 mod support;

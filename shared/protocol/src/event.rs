@@ -64,7 +64,7 @@ pub struct Event {
     pub event_type: String,
     /// When it happened, RFC 3339.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub time: Millis,
     /// Always `application/json`.
     pub datacontenttype: String,
@@ -100,15 +100,15 @@ pub struct EventData {
     pub ticket: Option<String>,
     /// When the person asked, RFC 3339.
     #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub received_at: Option<Millis>,
     /// By when it must be done, RFC 3339.
     #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub due_at: Option<Millis>,
     /// When it came to its end, RFC 3339.
     #[serde(default, with = "rfc3339_option", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub finished_at: Option<Millis>,
     /// Why: a stable code such as `STORE-012` or `COMMAND-010`, or the reason code of a discard.
     #[serde(default, skip_serializing_if = "Option::is_none")]

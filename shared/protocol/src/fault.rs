@@ -43,7 +43,7 @@ codes! {
         TableMissing = "STORE-012", "table is missing", "Restore the table or take it out of the data map, then redrive.";
         ColumnMissing = "STORE-013", "column is missing", "Restore the column or correct the data map, then redrive.";
         StoreReadOnly = "STORE-014", "store is read-only", "Point the fleet at the primary, or give it a login that may write, then redrive.";
-        ConstraintHolds = "STORE-020", "a constraint forbids the change", "Another table refers to the row: add it to the data map before this one, then redrive.";
+        ConstraintHolds = "STORE-020", "a constraint forbids the change", "Where another table refers to the row, add it to the data map before this one; where a trigger forbids it, lift that for this row; then redrive.";
         RowCapExceeded = "STORE-021", "more rows match than the cap allows", "Look at the rule in the data map; raise rows_per_subject_max only if the number is right, then redrive.";
         DataNotFit = "STORE-022", "a value does not fit the column", "Correct the strategy of the column in the data map, then redrive.";
         ResidueFound = "STORE-030", "the read-back still finds the person", "Something writes the person back: find the writer, then redrive.";

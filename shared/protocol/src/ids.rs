@@ -17,12 +17,13 @@ pub struct IdError {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:literal, $ok:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:literal, $pattern:literal, $ok:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(extend("minLength" = 1, "maxLength" = $max, "pattern" = $pattern)))]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = $max)))] String);
+        pub struct $name(String);
 
         impl $name {
             /// Checks the text against the rule of this id.
@@ -76,15 +77,15 @@ fn id_byte(b: u8) -> bool {
 
 text_id!(
     /// The account number of a tenant, the company on whose behalf data is held.
-    TenantId, "a tenant", 64, "A-Z a-z 0-9 . _ : -", id_byte
+    TenantId, "a tenant", 64, "A-Z a-z 0-9 . _ : -", "^[A-Za-z0-9._:-]+$", id_byte
 );
 text_id!(
     /// The request id as its producer chose it. Unique within its tenant; outside of that see [`RequestKey`].
-    RequestId, "a request id", 128, "A-Z a-z 0-9 . _ : -", id_byte
+    RequestId, "a request id", 128, "A-Z a-z 0-9 . _ : -", "^[A-Za-z0-9._:-]+$", id_byte
 );
 text_id!(
     /// The name of a subsystem, for example `profiles`. It is part of queue names.
-    SubsystemName, "a subsystem", 40, "a-z 0-9 _ -",
+    SubsystemName, "a subsystem", 40, "a-z 0-9 _ -", "^[a-z0-9_-]+$",
     |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-')
 );
 

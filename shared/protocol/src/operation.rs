@@ -44,6 +44,7 @@ impl fmt::Display for Operation {
 
 /// A stage of a plan. An immediate erasure, and every other operation, has only `purge`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Taken out of the live system, reversible until the purge starts; never called erased.
@@ -71,6 +72,7 @@ impl Phase {
 
 /// Which queue of a subsystem a message travels in, so that one person never waits behind ten thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
     /// Requests on one subject.
@@ -110,6 +112,7 @@ impl Lane {
 
 /// What a request may ask beyond its operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Keep the account when its last participant is erased.

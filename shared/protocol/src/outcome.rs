@@ -70,6 +70,7 @@ impl Done {
 
 /// The legal ground for keeping something, for example `GDPR Art. 17(3)(b)`. Comes from the configuration, never from data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Ground(pub String);
 

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// The id of a key in the key ring, for example `2026-11-a1b2c3`. Not secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct KeyId(pub String);
 

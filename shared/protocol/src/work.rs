@@ -19,12 +19,12 @@ pub struct WorkMessage {
     /// The ledger it comes from.
     pub ledger: LedgerId,
     /// The items, possibly of many requests; each settles alone.
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<serde_json::Value>"))]
     pub items: Vec<Item>,
 }
 
 /// One slice of one request, with the tasks that are wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Item {
     /// The request.
     pub request: RequestKey,
@@ -110,20 +110,18 @@ pub struct OutcomeMessage {
     /// The subsystem that reports.
     pub subsystem: SubsystemName,
     /// The phase of the plan.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub phase: Phase,
     /// Under which evidence key.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub evidence: EvidenceKey,
     /// When.
     pub at: Millis,
     /// Which tasks, and what of them. Masks do not overlap.
-    #[cfg_attr(feature = "schema", schemars(with = "Vec<serde_json::Value>"))]
     pub outcomes: Vec<TaskOutcome>,
 }
 
 /// One outcome that several tasks of a slice share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TaskOutcome {
     /// Done but for what must be kept.
