@@ -129,6 +129,25 @@ async fn version_1_has_its_own_routes_and_no_regulation() {
 }
 
 #[tokio::test]
+async fn a_vendor_that_keeps_hashes_is_told_the_hash_of_the_trimmed_lower_case_address() {
+    let mailer = Processor::start(Mode::ok(0)).await.unwrap();
+    let mut hashed = vendor("mailer", &mailer.url());
+    hashed["identities"][0]["identity_format"] = json!("sha256");
+    let subsystem = subsystem(&[hashed]);
+    let mut two_spellings = person(&[("email", " Planted@Example.org "), ("user_id", "Seven")]);
+    two_spellings.records.extend(person(&[("email", "planted@example.org")]).records);
+    look(&subsystem, &task(0, two_spellings)).await;
+    // printf planted@example.org | sha256sum
+    let hash = "d331542d1ede95f093299d02c1df9aab20b57deb941f69f56d154119531ab822";
+    let told = json!([
+        { "identity_type": "email", "identity_value": hash, "identity_format": "sha256" },
+        { "identity_type": "controller_customer_id", "identity_value": "Seven", "identity_format": "raw" },
+    ]);
+    assert_eq!(mailer.bodies()[0]["subject_identities"], told);
+    assert!(!mailer.bodies()[0].to_string().to_lowercase().contains("planted"));
+}
+
+#[tokio::test]
 async fn every_refusal_of_a_new_request_has_its_own_reason() {
     use FaultClass::{Permanent, Throttled, Transient};
     let mailer = Processor::start(Mode::default()).await.unwrap();

@@ -18,6 +18,15 @@ pub fn digest16(parts: &[&[u8]]) -> [u8; 16] {
     short
 }
 
+/// SHA-256 of the bytes as 64 hexadecimal digits: the form in which a vendor asks for an identifier that it keeps hashed itself.
+///
+/// Guessable like what went in, so it is personal data like what went in: it goes into a request to that vendor and nowhere else.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// HMAC-SHA256 over the parts, each preceded by its length as in [`digest16`], cut to 16 bytes: a pseudonym's body.
 #[must_use]
 pub fn keyed16(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
@@ -40,6 +49,13 @@ mod tests {
         assert_ne!(digest16(&[b"ab", b"c"]), digest16(&[b"a", b"bc"]));
         assert_ne!(digest16(&[b"ab"]), digest16(&[b"ab", b""]));
         assert_eq!(digest16(&[b"ab", b"c"]), digest16(&[b"ab", b"c"]));
+    }
+
+    /// The example of FIPS 180-2, appendix B.1.
+    #[test]
+    fn a_hash_in_hexadecimal_is_the_standards() {
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_hex(b"abc"), known);
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod ring;
 mod secret;
 
 pub use data_key::{DataKey, references_aad, slice_aad};
-pub use digest::{digest16, keyed16};
+pub use digest::{digest16, keyed16, sha256_hex};
 pub use error::Error;
 pub use file::{KeyInfo, KeyState, Purpose, generate, retire, rotate};
 pub use hash::TenantHasher;

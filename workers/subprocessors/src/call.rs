@@ -9,6 +9,7 @@ use crate::secret::Secret;
 use crate::wait::{RETRY_AFTER_DEFAULT, after_errors, next_poll};
 use erasure_protocol::{Blame, Fault, FaultClass, FaultCode, Millis, Subject, Task};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -82,7 +83,10 @@ impl Visit<'_> {
         let maps = &self.client.vendor().identities;
         maps.iter()
             .flat_map(|map| {
-                subject.tuples(&[&map.kind]).into_iter().flatten().map(|value| {
+                let values = subject.tuples(&[&map.kind]).into_iter().flatten();
+                // Addresses that differ in case alone are one hash.
+                let values: BTreeSet<String> = values.map(|value| map.formatted(value)).collect();
+                values.into_iter().map(|value| {
                     json!({
                         "identity_type": map.identity_type,
                         "identity_value": value,
