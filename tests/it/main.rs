@@ -8,6 +8,7 @@ mod drill;
 mod imports;
 mod layout;
 mod malformed;
+mod readme;
 mod schema;
 mod subprocessors;
 mod support;
