@@ -58,7 +58,9 @@ fn code(error: &Error) -> FaultCode {
                 of_sqlite(code.parse().unwrap_or(1), error.message())
             }
         }
+        // A connection that breaks off in the middle of an answer is told as an answer that breaks the protocol.
         sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
@@ -85,7 +87,8 @@ fn of_postgres(state: &str) -> FaultCode {
         _ => match state.get(..2) {
             Some("08") => FaultCode::StoreUnreachable,
             Some("22") => FaultCode::DataNotFit,
-            Some("23") => FaultCode::ConstraintHolds,
+            // A rule of the database's own, written as a trigger or a view's check, speaks of the rows before it, as a constraint.
+            Some("23" | "27" | "44" | "P0") => FaultCode::ConstraintHolds,
             Some("40" | "53") => FaultCode::StoreBusy,
             Some(_) | None => FaultCode::StoreInternal,
         },
@@ -118,6 +121,7 @@ mod tests {
         assert_eq!(of_sqlite(1, "no such table: main.people"), FaultCode::TableMissing);
         assert_eq!(of(of_sqlite(787, ""), "crm").blame, Blame::Batch);
         assert_eq!(of(of_postgres("23503"), "crm").code, FaultCode::ConstraintHolds);
+        assert_eq!(of(of_postgres("P0001"), "crm").blame, Blame::Batch, "raised by a trigger");
     }
 
     #[test]
@@ -126,5 +130,7 @@ mod tests {
             assert_eq!(of(of_postgres(code), "crm").class, FaultClass::Transient, "{code}");
         }
         assert_eq!(of(of_sqlite(517, ""), "crm").class, FaultClass::Transient);
+        let broken_off = Error::from(sqlx::Error::Protocol("unexpected end".to_owned()));
+        assert_eq!(fault(&broken_off, "crm").code, FaultCode::StoreUnreachable);
     }
 }
