@@ -67,6 +67,10 @@ impl Reconciler {
             .map(|it| (it.entry, it.slice))
             .collect();
         let failed = self.failed(header).await?;
+        if !failed.is_empty() {
+            // No worker will ever speak of them: who waits for whom must be seen from here.
+            self.show_reports(header).await?;
+        }
         for from in (0..header.slices).step_by(SLICES_AT_ONCE as usize) {
             let to = header.slices.min(from + SLICES_AT_ONCE);
             let wants = header

@@ -15,6 +15,8 @@ impl Reconciler {
     /// Makes sure, before anything is dispatched, that every configured subsystem is registered: now, or in an earlier life. A
     /// store that is down later on keeps nobody from starting.
     pub(crate) async fn register_once(&self, stop: &CancellationToken) {
+        self.health
+            .waiting("reconciler.register", "the stores have not been asked for their identity yet");
         while !stop.is_cancelled() {
             match self.all_registered().await {
                 Ok(None) => return,
