@@ -95,11 +95,7 @@ impl Subsystem for Subprocessors {
     }
 
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {
-        let parts: Vec<_> = self
-            .vendors
-            .iter()
-            .map(|known| known.fingerprint.as_bytes())
-            .collect();
+        let parts: Vec<_> = self.vendors.iter().map(|known| known.fingerprint.as_bytes()).collect();
         Ok(EvidenceKey(digest16(&parts)))
     }
 }
