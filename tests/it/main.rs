@@ -1,6 +1,7 @@
 //! The integration tests. Names with a meaning to `.config/nextest.toml`: `drill` kills, wipes and cuts private
 //! servers, `soak` runs for as long as asked, `layout` only reads files.
 
+mod asked;
 mod commands;
 mod company;
 mod desk;
@@ -9,6 +10,7 @@ mod imports;
 mod layout;
 mod malformed;
 mod readme;
+mod revisions;
 mod schema;
 mod subprocessors;
 mod support;

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod metrics;
 mod output;
+mod revision;
 mod run;
 mod telemetry;
 mod web;

@@ -2,6 +2,7 @@
 
 use crate::assemble::Fleet;
 use crate::cli::RunArgs;
+use crate::revision::RevisionWatch;
 use crate::web::Web;
 use anyhow::{Context as _, bail};
 use erasure_api::{Api, Status, TenantNames};
@@ -131,6 +132,10 @@ impl Parts<'_> {
         if roles.api {
             self.mount_api(web, roles.api_by_name)?;
         }
+        // A reconciler says the same of every subsystem, while it registers them.
+        if !roles.reconciler && !roles.subsystems.is_empty() {
+            running.spawn(self.revision_watch(roles).run(stop.clone()));
+        }
         for name in &roles.subsystems {
             let known = self.subsystems.get(name).with_context(|| format!("subsystem {name} is not set up"))?;
             running.spawn(self.worker(name, known).run(stop.clone()));
@@ -197,6 +202,17 @@ impl Parts<'_> {
             metrics: Arc::clone(&self.render),
             config: config.http.clone(),
         })
+    }
+
+    fn revision_watch(&self, roles: &Roles) -> RevisionWatch {
+        let mut subsystems = self.subsystems.clone();
+        subsystems.retain(|name, _| roles.subsystems.contains(name));
+        RevisionWatch {
+            ledger: self.started.ledger.clone(),
+            subsystems,
+            health: self.health.clone(),
+            every: Duration::from_millis(self.fleet.config.reconciler.register_every_ms),
+        }
     }
 
     fn worker(&self, name: &SubsystemName, known: &KnownSubsystem) -> Worker {
