@@ -9,6 +9,7 @@ mod drill;
 mod imports;
 mod layout;
 mod malformed;
+mod overlaps;
 mod readme;
 mod revisions;
 mod schema;
