@@ -348,6 +348,54 @@ async fn a_declared_producer_asks_for_its_tenants_and_nobody_else_asks_at_all() 
     Ok(())
 }
 
+#[tokio::test]
+async fn identifiers_that_fit_two_people_are_told_at_once_and_touch_nobody() -> Result<()> {
+    let world = World::builder().build().await?;
+    let twins = "update participants set email = 'twin@example.invalid', business_unit = 'EU' where id in (3, 4)";
+    world.company().execute("crm", twins).await?;
+    let before = others(world.company(), &[7]).await?;
+    let _role = world.run_all().await?;
+    let mut desk = Desk::open(&world).await?;
+    let twin = json!({ "email": "twin@example.invalid", "business_unit": "eu" });
+    desk.ask(&command("acme", "twins", &[twin, json!({ "user_id": user(7) })]))
+        .await?;
+    let told = desk
+        .hears("that somebody must decide", |event| {
+            event["data"]["state"] == "needs_attention"
+        })
+        .await?;
+    let data = &told["data"];
+    assert_eq!(
+        (&data["request_id"], &data["subjects"]),
+        (&json!("twins"), &json!(2)),
+        "{told}"
+    );
+    let shown = world
+        .command(&["attention", "show", "twins", "--tenant", "acme", "--json"])
+        .await?
+        .done()?
+        .json()?;
+    assert_eq!(shown["faults"][0]["code"], data["reason"], "{shown}");
+    // Somebody gives up on it, with a reason: it is closed, and it does not say "erased".
+    let discard = [
+        "attention",
+        "discard",
+        "twins",
+        "--tenant",
+        "acme",
+        "--actor",
+        "olivia",
+        "--reason",
+        "wrong-person",
+    ];
+    state_of(&world, "twins", "acme", "running").await?;
+    world.command(&discard).await?.done()?;
+    assert_eq!(desk.end_of("acme", "twins").await?, "closed_not_erased");
+    assert_eq!(desk.ids_of("acme", "twins")["needs_attention"].len(), 1);
+    assert_eq!(others(world.company(), &[7]).await?, before);
+    Ok(())
+}
+
 /// A login of the broker that may publish into this world's virtual host. Gone when dropped.
 struct Login {
     management: String,

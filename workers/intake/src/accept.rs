@@ -160,6 +160,12 @@ impl Intake {
             Lane::for_subjects(subjects)
         };
         let fingerprint = self.keys.fingerprint(tenant, &command.to_json());
+        let accepted = self.accepted(candidate, request, subjects, received_at, now);
+        let mut events = vec![erasure_ledger::Event::from(accepted.clone())];
+        // A command in parts says it once, like each of its faults.
+        if let Some(first) = failed_now.first() {
+            events.push(needs_attention(accepted, request, &first.fault).into());
+        }
         Ok(NewPart {
             tenant: tenant.clone(),
             request_id: command.request_id.clone(),
@@ -184,18 +190,11 @@ impl Intake {
             key: wrapped,
             plan: plan.to_vec(),
             failed_now,
-            events: vec![self.accepted(candidate, request, subjects, received_at, now)],
+            events,
         })
     }
 
-    fn accepted(
-        &self,
-        candidate: &Candidate,
-        request: RequestKey,
-        subjects: u64,
-        received_at: Millis,
-        now: Millis,
-    ) -> erasure_ledger::Event {
+    fn accepted(&self, candidate: &Candidate, request: RequestKey, subjects: u64, received_at: Millis, now: Millis) -> Event {
         let command = &candidate.command;
         let data = EventData {
             version: EVENT_VERSION,
@@ -213,7 +212,7 @@ impl Intake {
             reason: None,
             parked: None,
         };
-        Event::new(self.ledger.id(), request, 0, now, data).into()
+        Event::new(self.ledger.id(), request, 0, now, data)
     }
 
     /// The data key of a request: the one it has, or a new one.
@@ -259,6 +258,22 @@ fn seal(key: &DataKey, tenant: &TenantId, request: RequestKey, number: u32, peop
         count: u16::try_from(people.len()).unwrap_or(u16::MAX),
         sealed,
     })
+}
+
+/// Of some of its people it was plain at once that somebody must decide.
+fn needs_attention(accepted: Event, request: RequestKey, fault: &Fault) -> Event {
+    let kind = EventKind::NeedsAttention;
+    let data = EventData {
+        state: kind,
+        ..accepted.data
+    }
+    .because(fault.code);
+    Event {
+        id: format!("{request}:0:{kind}:{}:{}", fault.source.0, fault.code),
+        event_type: kind.event_type(),
+        data,
+        ..accepted
+    }
 }
 
 /// Subjects whose identifiers fit several people: nothing is done for them until somebody decides.
