@@ -58,8 +58,8 @@ fn messages_between_roles_are_written_as_they_were_read() {
 }
 
 fn event(kind: EventKind) -> Event {
-    let tenant = TenantId::new("acme").unwrap();
-    let request_id = RequestId::new("DSR-2026:0001").unwrap();
+    let tenant = TenantId::new("acme").expect("an id");
+    let request_id = RequestId::new("DSR-2026:0001").expect("an id");
     let request = RequestKey::of(&tenant, &request_id);
     let data = EventData {
         version: 1,
