@@ -113,11 +113,19 @@ impl Engine for Postgres {
     }
 }
 
-/// `None` when the server says that it may not or cannot be told.
+/// Codes of a server that may not or cannot tell this: no privilege, no such function, not on a standby, not in this product.
+const NEVER_TOLD: [&str; 4] = ["42501", "42883", "55000", "0A000"];
+
+/// `None` when the server says that it may not or cannot be told. Every other refusal, such as that of a server that ends or has
+/// just been started, is an error: an identity with a part left out would be that of another store.
 fn given(answer: Result<Vec<Row>, Error>) -> Result<Option<Vec<Row>>, Error> {
+    let never_told = |error: &sqlx::Error| {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| NEVER_TOLD.contains(&code.as_ref()))
+    };
     match answer {
         Ok(rows) => Ok(Some(rows)),
-        Err(Error::Sql(error)) if error.as_database_error().is_some() => Ok(None),
+        Err(Error::Sql(error)) if never_told(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
