@@ -11,6 +11,7 @@ use erasure_protocol::{
     EvidenceKey, Fault, Item, Lane, Mask, Operation, Outcome, OutcomeMessage, Rung, Task, TaskOutcome, WIRE_VERSION,
 };
 use erasure_tracker::{Claim, Claimed, Mark, Marked};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -121,7 +122,11 @@ impl<'a> BatchRun<'a> {
         };
         let mut solo = Vec::new();
         let mut later = Vec::new();
+        // Several items may be of one slice, such as people whose vendors are asked again at different times. What this claim has
+        // started itself is in hand, not unfinished.
+        let mut in_hand: BTreeMap<_, u32> = BTreeMap::new();
         for (it, answer) in items.into_iter().zip(answers) {
+            let in_hand = in_hand.entry((it.item.request, it.item.slice, it.item.phase)).or_default();
             match answer {
                 Claimed::Open {
                     entry,
@@ -144,7 +149,9 @@ impl<'a> BatchRun<'a> {
                     if wanted.is_empty() {
                         continue;
                     }
-                    if self.lane != Lane::Solo && open.starts >= UNFINISHED_STARTS_MAX {
+                    let unfinished = open.starts.saturating_sub(*in_hand);
+                    *in_hand += 1;
+                    if self.lane != Lane::Solo && unfinished >= UNFINISHED_STARTS_MAX {
                         solo.push(it);
                     } else {
                         sorted.open.push((it, open, wanted));
