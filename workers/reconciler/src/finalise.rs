@@ -58,6 +58,12 @@ impl Reconciler {
         })
     }
 
+    /// Finalises a request that has nothing left to be done and was not announced, or whose notice was lost with this process.
+    pub(crate) async fn finalise_unannounced(&self, request: RequestKey) -> Result<(), Error> {
+        let keys = self.evidence_keys().await?;
+        self.finalise(request, &keys).await.map(|_| ())
+    }
+
     async fn evidence_keys(&self) -> Result<BTreeMap<SubsystemName, EvidenceKey>, Error> {
         let mut keys = BTreeMap::new();
         for (name, known) in &self.subsystems {

@@ -1,8 +1,10 @@
 //! Projects the tracker from the ledger: requests that a worker asks for, and all open ones after a wipe.
 
+use crate::dispatch::Outbound;
+use crate::redispatch::Lanes;
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
-use erasure_protocol::{Header, Mask, Millis, RequestKey, TaskOutcome};
+use erasure_protocol::{Header, Mask, Millis, RequestKey, RequestState, TaskOutcome};
 use erasure_tracker::Mark;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The key whose absence says that Redis was wiped, or is another one.
 const PROJECTED: &str = "projected";
+/// When the wipe was noticed, in the ledger's time. What was dispatched since need not be sent again because of it.
+const WIPED_AT: &str = "wiped_at";
 const REQUESTS_PER_TURN: usize = 256;
 /// How often it is looked whether Redis was wiped.
 const WIPE_WATCH: Duration = Duration::from_millis(500);
@@ -119,36 +123,59 @@ impl Reconciler {
         if self.tracker.meta_get(PROJECTED).await?.as_deref() == Some(here.as_str()) {
             return Ok(Turn::Idle);
         }
-        let projected = self.project_all().await?;
-        self.tracker.meta_set(PROJECTED, &here).await?;
+        let noticed = self.tracker.meta_get(WIPED_AT).await?.and_then(|at| at.parse().ok());
+        let wiped_at = match noticed {
+            Some(at) => Millis(at),
+            None => {
+                let now = self.ledger.now().await?;
+                self.tracker.meta_set(WIPED_AT, &now.0.to_string()).await?;
+                now
+            }
+        };
+        let (projected, held_back) = self.project_all(wiped_at).await?;
         if projected > 0 {
             tracing::warn!(
                 requests = projected,
                 "the tracker had lost open requests; all were projected and are sent again"
             );
         }
+        // Behind a lane that is still at work something may be missing: that is looked at again in a moment. So it is when the
+        // tracker was wiped once more meanwhile.
+        let is_same_wipe = self.tracker.meta_get(WIPED_AT).await?.and_then(|at| at.parse().ok()) == Some(wiped_at.0);
+        if held_back == 0 && is_same_wipe {
+            self.tracker.meta_set(PROJECTED, &here).await?;
+        }
         Ok(Turn::Idle)
     }
 
-    /// Projects every open request that the tracker does not know, and sends out again what is missing.
-    async fn project_all(&self) -> Result<usize, Error> {
+    /// Projects every open request that the tracker does not know, and sends out again what is missing of any: one that it knows
+    /// may have been projected for a worker since the wipe. Returns how many were projected, and how many slices must wait.
+    async fn project_all(&self, wiped_at: Millis) -> Result<(usize, usize), Error> {
         let mut after = None;
-        let mut projected = 0;
+        let (mut projected, mut held_back) = (0, 0);
         loop {
             let page = self
                 .ledger
                 .open_requests(after, u32::try_from(REQUESTS_PER_TURN).unwrap_or(u32::MAX))
                 .await?;
             let Some(last) = page.last().copied() else {
-                return Ok(projected);
+                return Ok((projected, held_back));
             };
             let known = self.tracker.progress(&page).await?;
             for (request, _) in page.iter().zip(known).filter(|(_, known)| known.is_none()) {
-                if let Some(header) = self.project(*request).await? {
-                    self.redispatch(&header, None).await?;
-                    projected += 1;
+                projected += usize::from(self.project(*request).await?.is_some());
+            }
+            let (mut lanes, mut outbound) = (Lanes::new(), Outbound::new());
+            for header in self.ledger.headers(&page).await? {
+                if header.state == RequestState::Running {
+                    let looked = self.redispatch(&header, wiped_at, &mut lanes, &mut outbound).await?;
+                    held_back += looked.held_back;
+                    if outbound.values().map(Vec::len).sum::<usize>() >= self.config.redispatch_slices_max {
+                        self.publish(std::mem::take(&mut outbound)).await?;
+                    }
                 }
             }
+            self.publish(outbound).await?;
             after = Some(last);
         }
     }

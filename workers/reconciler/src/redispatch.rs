@@ -14,6 +14,31 @@ use tokio_util::sync::CancellationToken;
 
 const REQUESTS_PER_TURN: u32 = 100;
 
+/// What a look at a request for missing work has led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Looked {
+    /// So many slices were sent again.
+    pub(crate) sent: usize,
+    /// So many slices would have been, but their lane still has messages, or the look has sent enough.
+    pub(crate) held_back: usize,
+    /// Nothing is left to be done: only the end is missing.
+    pub(crate) done: bool,
+}
+
+/// What is known of lanes during one look.
+pub(crate) type Lanes = BTreeMap<(SubsystemName, Lane), Traffic>;
+
+/// What a lane does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    /// It has consumers and nothing ready: only then is a message that should be there really missing.
+    Idle,
+    /// Its consumers have messages before them.
+    Busy,
+    /// Nobody consumes.
+    Deserted,
+}
+
 impl Reconciler {
     pub(crate) async fn dispatch_stalled(self: Arc<Self>, stop: CancellationToken) {
         let stalled_after = Duration::from_millis(self.config.stalled_after_ms);
@@ -34,66 +59,89 @@ impl Reconciler {
         let before = Millis(now.0 - i64::try_from(stalled_after.as_millis()).unwrap_or(i64::MAX));
         let mut after = after.lock().await;
         let requests = self.ledger.stalled(before, *after, REQUESTS_PER_TURN).await?;
-        *after = requests.last().copied();
+        let is_last_page = requests.len() < REQUESTS_PER_TURN as usize;
         let mut tokens = self.config.redispatch_slices_max;
+        let (mut lanes, mut outbound) = (Lanes::new(), Outbound::new());
         for header in self.ledger.headers(&requests).await? {
             if tokens == 0 {
                 break;
             }
-            tokens = tokens.saturating_sub(self.redispatch(&header, Some(before)).await?);
+            let looked = self.redispatch(&header, before, &mut lanes, &mut outbound).await?;
+            if looked.done {
+                self.finalise_unannounced(header.request).await?;
+            }
+            tokens = tokens.saturating_sub(looked.sent);
+            *after = Some(header.request);
         }
-        Ok(Turn::Idle)
+        self.publish(outbound).await?;
+        if is_last_page && tokens > 0 {
+            *after = None;
+        }
+        Ok(if is_last_page || tokens == 0 { Turn::Idle } else { Turn::More })
     }
 
-    /// Sends again what is missing of one request, as far as nobody has it. `before` spares what was dispatched since; `None` spares
-    /// nothing, for after a wipe. Returns how many slices were sent.
-    pub(crate) async fn redispatch(&self, header: &Header, before: Option<Millis>) -> Result<usize, Error> {
-        let header = match self.tracker.outstanding(header.request).await? {
-            Some(_) => header.clone(),
+    /// Records what is missing of one request as sent again, as far as it was last dispatched before `before` and nobody has it,
+    /// and adds it to `outbound`.
+    pub(crate) async fn redispatch(
+        &self,
+        header: &Header,
+        before: Millis,
+        lanes: &mut Lanes,
+        outbound: &mut Outbound,
+    ) -> Result<Looked, Error> {
+        let (header, outstanding) = match self.tracker.outstanding(header.request).await? {
+            Some(outstanding) => (header.clone(), outstanding),
             None => match self.project(header.request).await? {
-                Some(projected) if !projected.state.is_final() => projected,
-                Some(_) | None => return Ok(0),
+                Some(projected) if !projected.state.is_final() => match self.tracker.outstanding(header.request).await? {
+                    Some(outstanding) => (projected, outstanding),
+                    None => return Ok(Looked::default()),
+                },
+                Some(_) | None => return Ok(Looked::default()),
             },
         };
-        let Some(outstanding) = self.tracker.outstanding(header.request).await? else {
-            return Ok(0);
-        };
+        if outstanding.slices.is_empty() {
+            let done = true;
+            return Ok(Looked {
+                done,
+                ..Looked::default()
+            });
+        }
         let counts = self.ledger.dispatch_counts(header.request).await?;
         let counts: BTreeMap<(usize, u32), _> = counts.into_iter().map(|it| ((it.entry, it.slice), it)).collect();
         let spoken_for = self.spoken_for(&header, outstanding.now).await?;
-        let mut idle = BTreeMap::new();
+        let mut looked = Looked::default();
         let mut wants = Vec::new();
         for it in outstanding.slices.iter().filter(|it| is_free(it, outstanding.now)) {
             let Some(entry) = header.plan.entry(it.entry) else { continue };
             let tasks = it
                 .missing
                 .without(spoken_for.get(&(it.entry, it.slice)).unwrap_or(&Mask::EMPTY));
-            let count = counts.get(&(it.entry, it.slice));
             // What was never dispatched is the dispatcher's; what was dispatched just now may still be on its way.
-            let Some(count) = count.filter(|count| before.is_none_or(|before| count.last_at < before)) else {
+            let Some(count) = counts.get(&(it.entry, it.slice)).filter(|count| count.last_at < before) else {
                 continue;
             };
-            if tasks.is_empty() || !self.is_idle(&entry.subsystem, header.lane, &mut idle).await? {
+            if tasks.is_empty() {
                 continue;
             }
-            wants.push(Want {
-                entry: it.entry,
-                slice: it.slice,
-                tasks,
-                dispatched: count.count,
-                attempt: 0,
-                references: None,
-            });
+            match self.traffic(&entry.subsystem, header.lane, lanes).await? {
+                Traffic::Idle if wants.len() < self.config.redispatch_slices_max => wants.push(Want {
+                    entry: it.entry,
+                    slice: it.slice,
+                    tasks,
+                    dispatched: count.count,
+                    attempt: 0,
+                    references: None,
+                }),
+                Traffic::Idle | Traffic::Busy => looked.held_back += 1,
+                Traffic::Deserted => {}
+            }
         }
-        wants.truncate(self.config.redispatch_slices_max);
-        let mut outbound = Outbound::new();
-        let sent = self.collect(&header, wants, self.ledger.now().await?, &mut outbound).await?;
-        self.publish(outbound).await?;
-        if sent > 0 {
-            tracing::info!(request = %header.request, slices = sent, "sent again");
-            metrics::counter!("erasure_redispatched_slices_total").increment(sent as u64);
+        looked.sent = self.collect(&header, wants, self.ledger.now().await?, outbound).await?;
+        if looked.sent > 0 {
+            tracing::info!(request = %header.request, slices = looked.sent, "sent again");
+            metrics::counter!("erasure_redispatched_slices_total").increment(looked.sent as u64);
         }
-        Ok(sent)
+        Ok(looked)
     }
 
     /// Tasks that the ledger knows to be failed, or waiting for a time that has not come.
@@ -111,26 +159,20 @@ impl Reconciler {
         Ok(spoken_for)
     }
 
-    /// Whether a lane has consumers and nothing ready: only then is a message that should be there really missing.
-    async fn is_idle(
-        &self,
-        subsystem: &SubsystemName,
-        lane: Lane,
-        known: &mut BTreeMap<SubsystemName, bool>,
-    ) -> Result<bool, Error> {
-        if let Some(idle) = known.get(subsystem) {
-            return Ok(*idle);
+    async fn traffic(&self, subsystem: &SubsystemName, lane: Lane, known: &mut Lanes) -> Result<Traffic, Error> {
+        let at = (subsystem.clone(), lane);
+        if let Some(traffic) = known.get(&at) {
+            return Ok(*traffic);
         }
-        let state = self
-            .inspector
-            .queue_state(&Source::Work {
-                subsystem: subsystem.clone(),
-                lane,
-            })
-            .await?;
-        let idle = state.is_some_and(|state| state.consumers > 0 && state.ready == 0);
-        known.insert(subsystem.clone(), idle);
-        Ok(idle)
+        let subsystem = subsystem.clone();
+        let state = self.inspector.queue_state(&Source::Work { subsystem, lane }).await?;
+        let traffic = match state {
+            Some(state) if state.consumers > 0 && state.ready == 0 => Traffic::Idle,
+            Some(state) if state.consumers > 0 => Traffic::Busy,
+            Some(_) | None => Traffic::Deserted,
+        };
+        known.insert(at, traffic);
+        Ok(traffic)
     }
 }
 
