@@ -130,7 +130,7 @@ async fn everything_sealed(world: &World, desk: &mut Desk) -> Result<String> {
         .bearer_auth(TOKEN)
         .header("content-type", "application/json");
     let posted = posted
-        .body(command("acme", "http", &[by_email.clone()]).to_string())
+        .body(command("acme", "http", std::slice::from_ref(&by_email)).to_string())
         .send()
         .await?;
     ensure!(posted.status() == 202, "{posted:?}");
