@@ -39,7 +39,13 @@ struct Roles {
 
 impl Roles {
     fn read(words: &[String], known: &BTreeSet<SubsystemName>) -> anyhow::Result<Self> {
-        let mut roles = Self { intake: false, reconciler: false, api: false, api_by_name: false, subsystems: BTreeSet::new() };
+        let mut roles = Self {
+            intake: false,
+            reconciler: false,
+            api: false,
+            api_by_name: false,
+            subsystems: BTreeSet::new(),
+        };
         for word in words {
             match word.as_str() {
                 "all" => {
@@ -53,7 +59,10 @@ impl Roles {
                     Some(name) => {
                         roles.subsystems.insert(name.clone());
                     }
-                    None => bail!("there is no role `{other}`; there are all, intake, reconciler, api, {}", listed(known)),
+                    None => bail!(
+                        "there is no role `{other}`; there are all, intake, reconciler, api, {}",
+                        listed(known)
+                    ),
                 },
             }
         }
@@ -62,7 +71,11 @@ impl Roles {
 
     /// Who changes the ledger. With the embedded ledger all of them must be in one process.
     fn access(&self) -> Access {
-        if self.intake || self.reconciler { Access::Write } else { Access::Read }
+        if self.intake || self.reconciler {
+            Access::Write
+        } else {
+            Access::Read
+        }
     }
 }
 
@@ -84,7 +97,14 @@ pub(crate) async fn run(fleet: Fleet, args: RunArgs) -> anyhow::Result<ExitCode>
     let health = Health::default();
     health.waiting("process", "starting");
     let render = crate::metrics::install()?;
-    let web = Web::start(&fleet.config.http, roles.api, health.clone(), Arc::clone(&render), stop.clone()).await?;
+    let web = Web::start(
+        &fleet.config.http,
+        roles.api,
+        health.clone(),
+        Arc::clone(&render),
+        stop.clone(),
+    )
+    .await?;
     let started = tokio::select! {
         parts = connect(&fleet, &roles, &health) => parts?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
@@ -93,7 +113,16 @@ pub(crate) async fn run(fleet: Fleet, args: RunArgs) -> anyhow::Result<ExitCode>
     // The publisher outlives the roles: what they hand over while draining is still sent.
     let publishing = CancellationToken::new();
     let publisher = Publisher::start(&fleet.config.broker, "erasure", publishing.clone());
-    let parts = Parts { fleet: &fleet, keys, subsystems, health: health.clone(), publisher, news: Arc::new(Notify::new()), render, started };
+    let parts = Parts {
+        fleet: &fleet,
+        keys,
+        subsystems,
+        health: health.clone(),
+        publisher,
+        news: Arc::new(Notify::new()),
+        render,
+        started,
+    };
     let mut running = JoinSet::new();
     parts.spawn(&roles, &mut running, &web, &stop)?;
     health.ready("process");
@@ -137,7 +166,10 @@ impl Parts<'_> {
             running.spawn(self.revision_watch(roles).run(stop.clone()));
         }
         for name in &roles.subsystems {
-            let known = self.subsystems.get(name).with_context(|| format!("subsystem {name} is not set up"))?;
+            let known = self
+                .subsystems
+                .get(name)
+                .with_context(|| format!("subsystem {name} is not set up"))?;
             running.spawn(self.worker(name, known).run(stop.clone()));
         }
         Ok(())
@@ -175,10 +207,15 @@ impl Parts<'_> {
         let config = &self.fleet.config;
         Ok(Intake {
             ledger: self.started.ledger.clone(),
+            tracker: self.started.tracker.clone(),
             broker: config.broker.clone(),
             keys: Arc::clone(&self.keys),
             resolve: self.fleet.resolve()?,
-            subsystems: self.subsystems.iter().map(|(name, known)| (name.clone(), known.subsystem.clone())).collect(),
+            subsystems: self
+                .subsystems
+                .iter()
+                .map(|(name, known)| (name.clone(), known.subsystem.clone()))
+                .collect(),
             tenants: Arc::new(self.fleet.tenants()),
             keep_parked: config.reconciler.keep_parked(),
             health: self.health.clone(),
@@ -189,11 +226,16 @@ impl Parts<'_> {
     fn api(&self) -> anyhow::Result<Api> {
         let config = &self.fleet.config;
         let tenants = self.fleet.tenants();
-        let only = Some(tenants.ids().cloned().collect::<Vec<_>>()).filter(|ids| ids.len() == 1).and_then(|mut ids| ids.pop());
+        let only = Some(tenants.ids().cloned().collect::<Vec<_>>())
+            .filter(|ids| ids.len() == 1)
+            .and_then(|mut ids| ids.pop());
         let find = move |named: &str| tenants.find(named).map(|(tenant, _)| tenant.clone());
         let resolve = Some(self.fleet.resolve()?);
         Ok(Api {
-            status: Status { ledger: self.started.ledger.clone(), tracker: Some(self.started.tracker.clone()) },
+            status: Status {
+                ledger: self.started.ledger.clone(),
+                tracker: Some(self.started.tracker.clone()),
+            },
             publisher: self.publisher.clone(),
             keys: Arc::clone(&self.keys),
             resolve,

@@ -18,6 +18,7 @@ const TRIES_MAX: usize = 5;
 impl Intake {
     /// Takes a batch. On error nothing is acknowledged that is not in the ledger, and the rest comes again.
     pub(crate) async fn take(&self, queue: &str, deliveries: Vec<Delivery>) -> Result<(), Error> {
+        self.not_older_than_the_tracker().await?;
         let plan = self.plan().await?;
         let now = self.ledger.now().await?;
         let mut candidates = Vec::new();
@@ -34,6 +35,20 @@ impl Intake {
         }
         self.accept(queue, candidates, &plan, now).await?;
         not_now.map_or(Ok(()), Err)
+    }
+
+    /// A ledger that went back in time knows less than it had promised: nothing is taken on top of it. Without an answer of the
+    /// tracker there is nothing to compare with, and commands are not kept waiting for that.
+    async fn not_older_than_the_tracker(&self) -> Result<(), Error> {
+        let ledger = self.ledger.seq().await?;
+        match self.tracker.high_water().await {
+            Ok(tracker) if tracker > ledger => Err(Error::OlderLedger { ledger, tracker }),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::debug!(%error, "the tracker does not answer; the ledger's age is not compared");
+                Ok(())
+            }
+        }
     }
 
     /// What a request must pass: every subsystem that is registered, under the key that counts today. A subsystem that is

@@ -19,6 +19,7 @@ use erasure_kit::{AnyResolve, AnySubsystem, Health};
 use erasure_ledger::Ledger;
 use erasure_privacy::KeyRing;
 use erasure_protocol::{Fault, SubsystemName};
+use erasure_tracker::Tracker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Intake {
     /// Takes custody.
     pub ledger: Ledger,
+    /// Remembers how far the ledger was.
+    pub tracker: Tracker,
     /// Where commands come from.
     pub broker: erasure_broker::Config,
     /// Seals, opens and hashes.
@@ -72,6 +75,11 @@ pub(crate) enum Error {
     NotRegistered(SubsystemName),
     #[error("subsystem {0} works under another evidence key than this process sees; restart it with the current data map")]
     Outdated(SubsystemName),
+    #[error(
+        "the ledger is at {ledger}, the tracker remembers it at {tracker}: an older ledger was restored, or this is another one. If it \
+         was restored on purpose, stop the fleet, delete the tracker's keys of this prefix, and start it again"
+    )]
+    OlderLedger { ledger: u64, tracker: u64 },
     #[error("a command is of a newer version; this process must be replaced by a newer build")]
     NewerCommand,
 }
