@@ -1,5 +1,11 @@
 //! Tests that kill, wipe, stop and cut private servers. One at a time: see `.config/nextest.toml`.
 
+mod crowd;
+mod custody;
+mod hold;
 mod leaks;
 mod order;
+mod outages;
 mod servers;
+mod watcher;
+mod workers;
