@@ -49,7 +49,9 @@ impl Fleet {
             }
             let kind = self.config.kind(name)?;
             if kind == Kind::Subprocessors {
-                bail!("subsystem `{name}` is of kind subprocessors, which has vendors and no tables; take it out of the data map");
+                bail!(
+                    "subsystem `{name}` is of kind subprocessors, which has vendors and no tables; take it out of the data map"
+                );
             }
             resolving += usize::from(kind == Kind::Profiles);
             if !self.config.store.contains_key(&section.store) {
@@ -131,7 +133,13 @@ impl Fleet {
                 Kind::Analytics => AnySubsystem::new(Analytics::new(store, mode)),
                 Kind::Subprocessors => bail!("subsystem `{name}` has no tables"),
             };
-            subsystems.insert(name.clone(), KnownSubsystem { kind: kind.as_str().to_owned(), subsystem });
+            subsystems.insert(
+                name.clone(),
+                KnownSubsystem {
+                    kind: kind.as_str().to_owned(),
+                    subsystem,
+                },
+            );
         }
         if !self.config.subprocessors.vendors.is_empty() {
             let vendors = Subprocessors::new(self.config.subprocessors.clone()).context("[subprocessors]")?;
@@ -148,7 +156,12 @@ impl Fleet {
     /// As [`Self::subsystems`].
     pub(crate) fn resolve(&self) -> anyhow::Result<AnyResolve> {
         let is_profiles = |name: &&SubsystemName| self.config.kind(name).is_ok_and(|kind| kind == Kind::Profiles);
-        let name = self.map.sections.keys().find(is_profiles).context("the data map has no subsystem of kind profiles")?;
+        let name = self
+            .map
+            .sections
+            .keys()
+            .find(is_profiles)
+            .context("the data map has no subsystem of kind profiles")?;
         let store = self.stores()?.store(&self.map, name, self.pseudonym_key()?)?;
         Ok(AnyResolve::new(Profiles::new(store, FindMode::Counts)))
     }
@@ -157,7 +170,9 @@ impl Fleet {
     fn pseudonym_key(&self) -> anyhow::Result<[u8; 32]> {
         let fleet = TenantId::new("fleet").expect("five letters are an id");
         let key = self.keys()?.hasher(&fleet).pseudonym(&[b"stores"]);
-        key.into_bytes().try_into().map_err(|_| anyhow::anyhow!("a pseudonym is 32 digits"))
+        key.into_bytes()
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("a pseudonym is 32 digits"))
     }
 }
 

@@ -41,7 +41,11 @@ impl Web {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let late = Arc::new(OnceLock::new());
-        let shown = Shown { health: health.clone(), render, late: Arc::clone(&late) };
+        let shown = Shown {
+            health: health.clone(),
+            render,
+            late: Arc::clone(&late),
+        };
         let router = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
@@ -74,9 +78,20 @@ impl Web {
 
 async fn ready(State(shown): State<Shown>) -> Response {
     let waits = shown.health.waits();
-    let code = if waits.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let waits: Vec<_> = waits.iter().map(|(part, reason)| serde_json::json!({ "part": part, "reason": reason })).collect();
-    (code, axum::Json(serde_json::json!({ "ready": waits.is_empty(), "waiting": waits }))).into_response()
+    let code = if waits.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let waits: Vec<_> = waits
+        .iter()
+        .map(|(part, reason)| serde_json::json!({ "part": part, "reason": reason }))
+        .collect();
+    (
+        code,
+        axum::Json(serde_json::json!({ "ready": waits.is_empty(), "waiting": waits })),
+    )
+        .into_response()
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
@@ -92,6 +107,10 @@ async fn mounted(State(shown): State<Shown>, request: Request) -> Response {
             Ok(response) => response,
             Err(never) => match never {},
         },
-        None => (StatusCode::SERVICE_UNAVAILABLE, "this process serves no API, or is still starting; see /readyz\n").into_response(),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this process serves no API, or is still starting; see /readyz\n",
+        )
+            .into_response(),
     }
 }

@@ -63,7 +63,12 @@ mod tests {
     const FILE: &str = "[broker]\nurl = \"amqp://file\"\n[tracker]\n[ledger]\n[keys]\nfile = \"k\"\n[map]\nfile = \"m\"\n";
 
     fn with(variables: &[(&str, &str)]) -> anyhow::Result<Config> {
-        read(FILE, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        read(
+            FILE,
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
     }
 
     #[test]
@@ -75,8 +80,15 @@ mod tests {
             ("OTHER", "x"),
         ]);
         let config = config.map_err(|error| error.to_string());
-        assert!(config.is_err_and(|text| text.contains("ERASURE__TENANT__ACME__NAME")), "a number is no name");
-        let config = with(&[("ERASURE__BROKER__URL", "amqp://environment"), ("ERASURE__RETRY__RUNGS", "[10, 20]")]).unwrap();
+        assert!(
+            config.is_err_and(|text| text.contains("ERASURE__TENANT__ACME__NAME")),
+            "a number is no name"
+        );
+        let config = with(&[
+            ("ERASURE__BROKER__URL", "amqp://environment"),
+            ("ERASURE__RETRY__RUNGS", "[10, 20]"),
+        ])
+        .unwrap();
         assert_eq!(config.broker.url, "amqp://environment");
         assert_eq!(config.retry.rungs.len(), 2);
     }
