@@ -18,7 +18,9 @@ async fn work_of_a_request_that_nobody_knows_is_parked_and_its_lane_goes_on() ->
     desk.ask(&command("acme", "first", &[json!({ "user_id": user(12) })])).await?;
     assert_eq!(desk.end_of("acme", "first").await?, "erased");
     let source = desk.heard[0]["source"].as_str().context("an event has a source")?.to_owned();
-    let ledger = source.strip_prefix("urn:erasure:ledger:").context("the source names the ledger")?;
+    let ledger = source
+        .strip_prefix("urn:erasure:ledger:")
+        .context("the source names the ledger")?;
     let item = json!({
         "request": "00000000-0000-4000-8000-000000000000", "tenant": "acme", "slice": 0, "count": 1, "operation": "erase",
         "phase": "purge", "lane": "single", "wanted": "gA", "attempt": 0, "dispatch": 1, "accepted_at": 0,
@@ -28,15 +30,20 @@ async fn work_of_a_request_that_nobody_knows_is_parked_and_its_lane_goes_on() ->
         exchange: "er.work".into(),
         routing_key: "profiles.single".into(),
         content_type: Some("application/json".into()),
-        body: json!({ "version": 1, "ledger": ledger, "items": [item] }).to_string().into_bytes(),
+        body: json!({ "version": 1, "ledger": ledger, "items": [item] })
+            .to_string()
+            .into_bytes(),
         ..Message::default()
     };
     assert_eq!(desk.producer.publish(&orphan).await?, Published::Confirmed);
     eventually_true("the orphan is put aside", SOON, || async {
-        parked(&world).await.is_ok_and(|parked| parked.iter().any(|(code, ..)| code == "WORK-002"))
+        parked(&world)
+            .await
+            .is_ok_and(|parked| parked.iter().any(|(code, ..)| code == "WORK-002"))
     })
     .await?;
-    desk.ask(&command("acme", "second", &[json!({ "user_id": user(14) })])).await?;
+    desk.ask(&command("acme", "second", &[json!({ "user_id": user(14) })]))
+        .await?;
     assert_eq!(desk.end_of("acme", "second").await?, "erased");
     Ok(())
 }

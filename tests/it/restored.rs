@@ -12,10 +12,13 @@ async fn nothing_is_taken_on_top_of_a_ledger_that_is_older_than_the_tracker_reme
     let world = World::builder().build().await?;
     let mut role = world.run_all().await?;
     let mut desk = Desk::open(&world).await?;
-    desk.ask(&command("acme", "before", &[json!({ "user_id": user(12) })])).await?;
+    desk.ask(&command("acme", "before", &[json!({ "user_id": user(12) })]))
+        .await?;
     assert_eq!(desk.end_of("acme", "before").await?, "erased");
     let source = desk.heard[0]["source"].as_str().context("an event has a source")?.to_owned();
-    let ledger = source.strip_prefix("urn:erasure:ledger:").context("the source names the ledger")?;
+    let ledger = source
+        .strip_prefix("urn:erasure:ledger:")
+        .context("the source names the ledger")?;
     assert!(role.term().await?.success());
 
     let config = Config {
@@ -32,7 +35,10 @@ async fn nothing_is_taken_on_top_of_a_ledger_that_is_older_than_the_tracker_reme
     eventually_true("intake says why it takes nothing", SOON, || async {
         let answer = reqwest::get(&readyz).await;
         let Ok(answer) = answer else { return false };
-        answer.text().await.is_ok_and(|text| text.contains("an older ledger was restored"))
+        answer
+            .text()
+            .await
+            .is_ok_and(|text| text.contains("an older ledger was restored"))
     })
     .await?;
     let people = "select count(*) from participants where user_id = 'u-0000014'";

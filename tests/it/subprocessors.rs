@@ -135,7 +135,9 @@ async fn a_vendor_that_keeps_hashes_is_told_the_hash_of_the_trimmed_lower_case_a
     hashed["identities"][0]["identity_format"] = json!("sha256");
     let subsystem = subsystem(&[hashed]);
     let mut two_spellings = person(&[("email", " Planted@Example.org "), ("user_id", "Seven")]);
-    two_spellings.records.extend(person(&[("email", "planted@example.org")]).records);
+    two_spellings
+        .records
+        .extend(person(&[("email", "planted@example.org")]).records);
     look(&subsystem, &task(0, two_spellings)).await;
     // printf planted@example.org | sha256sum
     let hash = "d331542d1ede95f093299d02c1df9aab20b57deb941f69f56d154119531ab822";
