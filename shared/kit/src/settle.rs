@@ -24,6 +24,13 @@ pub(crate) struct ItemReport {
     pub(crate) parked: Vec<(Fault, Mask)>,
 }
 
+/// Checks that are due within this many milliseconds are due together, at the later end: they travel as one report and one item.
+const CHECKS_TOGETHER_MS: i64 = 250;
+
+fn together(check_at: Millis) -> Millis {
+    Millis(check_at.0.saturating_add(CHECKS_TOGETHER_MS - 1) / CHECKS_TOGETHER_MS * CHECKS_TOGETHER_MS)
+}
+
 /// Tasks that share a reason and a waiting time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Again {
@@ -86,12 +93,15 @@ impl ItemReport {
                 Some((_, _, tasks)) => tasks.set(position),
                 None => self.retained.push((ground.clone(), *until, [position].into_iter().collect())),
             },
-            Outcome::Pending { reference, check_at } => match self.pending.iter_mut().find(|(at, _)| at == check_at) {
-                Some((_, references)) => {
-                    references.insert(position, reference.clone());
+            Outcome::Pending { reference, check_at } => {
+                let check_at = together(*check_at);
+                match self.pending.iter_mut().find(|(at, _)| *at == check_at) {
+                    Some((_, references)) => {
+                        references.insert(position, reference.clone());
+                    }
+                    None => self.pending.push((check_at, [(position, reference.clone())].into())),
                 }
-                None => self.pending.push((*check_at, [(position, reference.clone())].into())),
-            },
+            }
             Outcome::Erased | Outcome::NothingHeld | Outcome::Retry(_) | Outcome::Failed(_) => {}
         }
     }
@@ -220,7 +230,11 @@ mod tests {
         assert_eq!(report.again.len(), 2, "throttling is no attempt, so it travels apart");
         assert_eq!(report.again[0].attempt, 1);
         assert_eq!(report.again[1].attempt, 0);
-        assert_eq!(report.due(Millis(0)), Some(Millis(7)));
+        assert_eq!(
+            report.due(Millis(0)),
+            Some(Millis(250)),
+            "checks of the same quarter of a second are one"
+        );
         let said = report.outcomes(Millis(0), |_| Ok::<_, ()>(Sealed(vec![]))).unwrap();
         let spoken = said.iter().fold(Mask::EMPTY, |all, it| all.or(it.tasks()));
         assert_eq!(spoken, Mask::first(10).without(&Mask::first(2)));

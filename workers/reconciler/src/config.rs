@@ -31,7 +31,7 @@ impl Default for ReconcilerConfig {
     fn default() -> Self {
         Self {
             poll_ms: 50,
-            stalled_after_ms: 30_000,
+            stalled_after_ms: 20_000,
             redispatch_slices_max: 256,
             register_every_ms: 10_000,
             evidence_age_s_max: 24 * 3600,

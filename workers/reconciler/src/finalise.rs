@@ -44,13 +44,19 @@ impl Reconciler {
         let keys = self.evidence_keys().await?;
         let mut settled: Vec<Notice> = Vec::new();
         let mut left = 0;
+        let mut failed = None;
         for notice in notices {
-            match self.finalise(notice.request, &keys).await? {
-                End::Settled => settled.push(notice),
-                End::Later => left += 1,
+            match self.finalise(notice.request, &keys).await {
+                Ok(End::Settled) => settled.push(notice),
+                Ok(End::Later) => left += 1,
+                // One that cannot be brought to its end now keeps nobody else from theirs.
+                Err(error) => failed = Some(error),
             }
         }
         self.tracker.settle_complete(&settled).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         Ok(if left == 0 && !settled.is_empty() {
             Turn::More
         } else {
