@@ -12,6 +12,7 @@ mod dispatch;
 mod events;
 mod finalise;
 mod project;
+mod queues;
 mod redispatch;
 mod registrar;
 mod relay;
@@ -94,6 +95,7 @@ impl Reconciler {
         parts.spawn(Arc::clone(&this).record_reports(stop.clone()));
         parts.spawn(Arc::clone(&this).relay_events(stop.clone()));
         parts.spawn(Arc::clone(&this).keep_clocks(stop.clone()));
+        parts.spawn(Arc::clone(&this).watch_queues(stop.clone()));
         parts.spawn(Arc::clone(&this).carry_out_acts(stop.clone()));
         parts.spawn(Arc::clone(&this).collect_dead(stop.clone()));
         while let Some(ended) = parts.join_next().await {

@@ -223,6 +223,41 @@ erase = { anonymise = { "se lect\"" = "unlink", "Größe" = "pseudonym" } }
         assert_eq!(world.number("db", "select count(distinct \"Größe\") from \"we\"\"ird; drop\" where \"se lect\"\"\" is null and \"Größe\" like 'anon-%'").await, 1);
     }
 
+    async fn every_strategy_leaves_its_final_form_and_none_of_the_old(kind: Kind) {
+        let map = r#"
+version = 1
+[identifiers]
+user_id = "exact"
+[subsystem.profiles]
+store = "db"
+single_tenant = true
+[subsystem.profiles.table.people]
+match = [{ user_id = "user_id" }]
+resolves = { user_id = "user_id" }
+personal = ["name", "phone"]
+erase = { anonymise = { user_id = "unlink", name = { value = "gone" }, phone = "null", card = "pseudonym", nick = "pseudonym", born = { truncate = "year" }, seen = { truncate = "month" }, paid = { truncate = "day" }, left_at = "now", score = { value = 0 }, active = { value = false } } }
+"#;
+        let (uuid, time, day) = match kind {
+            Kind::Sqlite => ("text", "text", "text"),
+            Kind::Postgres => ("uuid", "timestamptz", "date"),
+        };
+        let card = "00000000-0000-4000-8000-000000000001";
+        let row = |id: u32| format!("({id}, '{id}', 'Planted', '+1', '{card}', 'same', '1980-07-09', '2024-05-17 10:11:12', '2024-05-17 10:11:12', null, 7, true)");
+        let schema = format!(
+            "create table people (id bigint primary key, user_id text, name text, phone text, card {uuid}, nick text, born {day}, seen {time}, paid {time}, left_at {time}, score int, active boolean);
+             insert into people values {}, {}, {}", row(1), row(2), row(3));
+        let world = World::one(kind, map, &schema).await;
+        let subjects = [with_email(&[("user_id", "1")]), with_email(&[("user_id", "2")])];
+        assert_eq!(world.erase("profiles", &subjects, Attempt::First).await, [Outcome::Erased, Outcome::Erased]);
+        let done = "user_id is null and name = 'gone' and phone is null and score = 0 and not active and left_at is not null
+            and cast(born as text) like '1980-01-01%' and cast(seen as text) like '2024-05-01%' and cast(paid as text) like '2024-05-17%'
+            and cast(paid as text) not like '%10:11%' and nick like 'anon-%'";
+        assert_eq!(world.number("db", &format!("select count(*) from people where {done}")).await, 2);
+        assert_eq!(world.number("db", &format!("select count(*) from people where id < 3 and cast(card as text) <> '{card}'")).await, 2);
+        assert_eq!(world.number("db", "select count(distinct cast(card as text)) + count(distinct nick) from people where id < 3").await, 2, "equal values stay equal");
+        assert_eq!(world.number("db", &format!("select count(*) from people where id = 3 and name = 'Planted' and cast(card as text) = '{card}'")).await, 1);
+    }
+
     async fn younger_rows_are_somebody_new(kind: Kind) {
         let world = World::one(kind, ONE_MAP, ONE_SCHEMA).await;
         world.run("db", "insert into people values (9, 'acme', 1, 'new@example.invalid', '2040-01-01 00:00:00')").await;
