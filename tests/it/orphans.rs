@@ -1,4 +1,4 @@
-//! Work that nobody asked for: it is put aside, and its lane goes on.
+//! Work that nobody asked for, and work that nobody comes for.
 
 use anyhow::{Context, Result};
 use erasure_tests::{
@@ -45,5 +45,22 @@ async fn work_of_a_request_that_nobody_knows_is_parked_and_its_lane_goes_on() ->
     desk.ask(&command("acme", "second", &[json!({ "user_id": user(14) })]))
         .await?;
     assert_eq!(desk.end_of("acme", "second").await?, "erased");
+    Ok(())
+}
+
+#[tokio::test]
+async fn work_that_no_worker_comes_for_is_said_and_measured() -> Result<()> {
+    let world = World::builder().build().await?;
+    let role = world.run(&["intake", "reconciler"])?;
+    let desk = Desk::open(&world).await?;
+    desk.ask(&command("acme", "alone", &[json!({ "user_id": user(12) })])).await?;
+    eventually_true("somebody is told", SOON, || async {
+        role.log()
+            .is_ok_and(|log| log.contains("no worker comes for it") && log.contains("erasure run profiles"))
+    })
+    .await?;
+    let metrics = reqwest::get(role.url("/metrics")).await?.text().await?;
+    let waiting = r#"erasure_queue_ready{subsystem="profiles",lane="single"} 1"#;
+    assert!(metrics.contains(waiting), "{metrics}");
     Ok(())
 }

@@ -125,6 +125,7 @@ pub(crate) async fn run(fleet: Fleet, args: RunArgs) -> anyhow::Result<ExitCode>
     };
     let mut running = JoinSet::new();
     parts.spawn(&roles, &mut running, &web, &stop)?;
+    running.spawn(watch_broker(parts.publisher.clone(), health.clone(), stop.clone()));
     health.ready("process");
     let clean = wait(&mut running, &stop).await;
     publishing.cancel();
@@ -299,6 +300,21 @@ async fn ensure_topology(fleet: &Fleet, topology: &erasure_broker::Topology) -> 
     match problems.iter().find(|problem| problem.is_blocking()) {
         Some(problem) => Err(anyhow::Error::new(refused).context(format!("{problem}"))),
         None => Ok(()),
+    }
+}
+
+/// Says in readiness whether RabbitMQ takes messages.
+async fn watch_broker(publisher: Publisher, health: Health, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if publisher.is_connected() {
+            health.ready("broker");
+        } else {
+            health.waiting("broker", "RabbitMQ is not connected; connecting again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 
