@@ -10,12 +10,16 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::StreamExt as _;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The document that describes the routes.
 pub(crate) const OPENAPI: &str = include_str!("openapi.json");
+
+/// So much of a body that is too large is read before the connection is closed on it.
+const HEARD_OUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -24,6 +28,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/requests", post(requests::submit))
         .route("/v1/requests/{id}", get(requests::show))
         .route("/v1/find", post(requests::find))
+        .route_layer(from_fn_with_state(Arc::clone(&app), heard_out))
         .route_layer(from_fn_with_state(Arc::clone(&app), permitted))
         .route_layer(from_fn_with_state(Arc::clone(&app), known));
     Router::new()
@@ -95,6 +100,26 @@ async fn permitted(State(app): State<Arc<App>>, request: Request, next: Next) ->
     };
     let _permit = app.permits.try_acquire().map_err(busy)?;
     Ok(next.run(request).await)
+}
+
+/// Reads what is too large to its end, and drops it, before it is refused: whoever is still writing could not read the answer.
+async fn heard_out(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_none_or(|length: usize| length <= app.api.config.body_bytes_max) {
+        return Ok(next.run(request).await);
+    }
+    let mut body = request.into_body().into_data_stream();
+    let mut heard = 0;
+    while let Some(Ok(chunk)) = body.next().await {
+        heard += chunk.len();
+        if heard > HEARD_OUT_BYTES_MAX {
+            break;
+        }
+    }
+    Err(Problem::too_large())
 }
 
 /// Ends a call that takes too long, be it that its body does not come or that a server behind does not answer.
