@@ -454,7 +454,11 @@ async fn a_batch_keeps_its_order_and_leaves_a_closed_vendor_alone() {
     );
     assert!(mailer.calls().creates <= 199 + 4, "no more than the calls under way at once");
     let found = subsystem
-        .find(&TenantId::new("acme").unwrap(), &[Arc::new(person(&[("user_id", "7")]))])
+        .find(
+            &TenantId::new("acme").unwrap(),
+            &[Arc::new(person(&[("user_id", "7")]))],
+            None,
+        )
         .await
         .unwrap();
     assert!(found.len() == 1 && found[0].is_empty());

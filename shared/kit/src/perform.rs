@@ -133,7 +133,7 @@ mod tests {
             }
             Ok(vec![Outcome::Erased; tasks.len()])
         }
-        async fn find(&self, _: &TenantId, subjects: &[Arc<Subject>]) -> Result<Vec<Findings>, Fault> {
+        async fn find(&self, _: &TenantId, subjects: &[Arc<Subject>], _: Option<Millis>) -> Result<Vec<Findings>, Fault> {
             Ok(vec![Findings::default(); subjects.len()])
         }
         async fn evidence(&self) -> Result<EvidenceKey, Fault> {

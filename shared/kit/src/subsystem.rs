@@ -1,6 +1,8 @@
 //! The seam between the fleet and one part of the estate.
 
-use erasure_protocol::{EvidenceKey, Fault, Findings, IdentifierKind, Operation, Outcome, Record, Subject, Task, TenantId};
+use erasure_protocol::{
+    EvidenceKey, Fault, Findings, IdentifierKind, Millis, Operation, Outcome, Record, Subject, Task, TenantId,
+};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -11,7 +13,14 @@ pub trait Subsystem: Send + Sync + 'static {
     fn perform(&self, operation: Operation, tasks: &[Task]) -> impl Future<Output = Result<Vec<Outcome>, Fault>> + Send;
 
     /// Looks without changing anything: the look-up, the dry run and the read-back all use it. One answer per subject, in order.
-    fn find(&self, tenant: &TenantId, subjects: &[Arc<Subject>]) -> impl Future<Output = Result<Vec<Findings>, Fault>> + Send;
+    ///
+    /// With `accepted_at`, what was created later is spared, as far as that can be known: it belongs to somebody new.
+    fn find(
+        &self,
+        tenant: &TenantId,
+        subjects: &[Arc<Subject>],
+        accepted_at: Option<Millis>,
+    ) -> impl Future<Output = Result<Vec<Findings>, Fault>> + Send;
 
     /// What evidence of this subsystem is bound to: the identity and timeline of its stores as they are now, and the revision of
     /// its part of the data map.
@@ -87,7 +96,12 @@ boxed!(
 
 trait SubsystemTwin: Send + Sync {
     fn perform<'a>(&'a self, operation: Operation, tasks: &'a [Task]) -> BoxFuture<'a, Result<Vec<Outcome>, Fault>>;
-    fn find<'a>(&'a self, tenant: &'a TenantId, subjects: &'a [Arc<Subject>]) -> BoxFuture<'a, Result<Vec<Findings>, Fault>>;
+    fn find<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        subjects: &'a [Arc<Subject>],
+        accepted_at: Option<Millis>,
+    ) -> BoxFuture<'a, Result<Vec<Findings>, Fault>>;
     fn evidence(&self) -> BoxFuture<'_, Result<EvidenceKey, Fault>>;
 }
 
@@ -95,8 +109,13 @@ impl<S: Subsystem> SubsystemTwin for S {
     fn perform<'a>(&'a self, operation: Operation, tasks: &'a [Task]) -> BoxFuture<'a, Result<Vec<Outcome>, Fault>> {
         Box::pin(Subsystem::perform(self, operation, tasks))
     }
-    fn find<'a>(&'a self, tenant: &'a TenantId, subjects: &'a [Arc<Subject>]) -> BoxFuture<'a, Result<Vec<Findings>, Fault>> {
-        Box::pin(Subsystem::find(self, tenant, subjects))
+    fn find<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        subjects: &'a [Arc<Subject>],
+        accepted_at: Option<Millis>,
+    ) -> BoxFuture<'a, Result<Vec<Findings>, Fault>> {
+        Box::pin(Subsystem::find(self, tenant, subjects, accepted_at))
     }
     fn evidence(&self) -> BoxFuture<'_, Result<EvidenceKey, Fault>> {
         Box::pin(Subsystem::evidence(self))
@@ -107,8 +126,13 @@ impl Subsystem for AnySubsystem {
     async fn perform(&self, operation: Operation, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
         self.0.perform(operation, tasks).await
     }
-    async fn find(&self, tenant: &TenantId, subjects: &[Arc<Subject>]) -> Result<Vec<Findings>, Fault> {
-        self.0.find(tenant, subjects).await
+    async fn find(
+        &self,
+        tenant: &TenantId,
+        subjects: &[Arc<Subject>],
+        accepted_at: Option<Millis>,
+    ) -> Result<Vec<Findings>, Fault> {
+        self.0.find(tenant, subjects, accepted_at).await
     }
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {
         self.0.evidence().await

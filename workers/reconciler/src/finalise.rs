@@ -192,7 +192,10 @@ impl Reconciler {
             return Ok(false);
         };
         let subjects: Vec<_> = slice.subjects.into_iter().map(Arc::new).collect();
-        let findings = known.subsystem.find(&header.tenant, &subjects).await?;
+        let findings = known
+            .subsystem
+            .find(&header.tenant, &subjects, Some(header.accepted_at))
+            .await?;
         Ok(findings.iter().all(erasure_protocol::Findings::is_clear))
     }
 

@@ -4,7 +4,7 @@
 //! members.
 
 use erasure_kit::{Members, Subsystem};
-use erasure_protocol::{EvidenceKey, Fault, Findings, Operation, Outcome, Record, Subject, Task, TenantId};
+use erasure_protocol::{EvidenceKey, Fault, Findings, Millis, Operation, Outcome, Record, Subject, Task, TenantId};
 use erasure_stores::{FindMode, Pace, Store};
 use std::sync::Arc;
 
@@ -28,8 +28,13 @@ impl Subsystem for Segments {
         self.store.perform(operation, tasks, Pace::Whole).await
     }
 
-    async fn find(&self, tenant: &TenantId, subjects: &[Arc<Subject>]) -> Result<Vec<Findings>, Fault> {
-        self.store.find(tenant, subjects, self.mode).await
+    async fn find(
+        &self,
+        tenant: &TenantId,
+        subjects: &[Arc<Subject>],
+        accepted_at: Option<Millis>,
+    ) -> Result<Vec<Findings>, Fault> {
+        self.store.find(tenant, subjects, accepted_at, self.mode).await
     }
 
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {

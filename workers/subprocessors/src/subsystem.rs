@@ -90,7 +90,7 @@ impl Subsystem for Subprocessors {
     }
 
     /// `OpenDSR` has no look-up: what a vendor holds is never known here, so nothing is ever found.
-    async fn find(&self, _tenant: &TenantId, subjects: &[Arc<Subject>]) -> Result<Vec<Findings>, Fault> {
+    async fn find(&self, _tenant: &TenantId, subjects: &[Arc<Subject>], _: Option<Millis>) -> Result<Vec<Findings>, Fault> {
         Ok(vec![Findings::default(); subjects.len()])
     }
 

@@ -6,7 +6,7 @@ use super::{Schema, Store};
 use crate::engine::{Access, Session};
 use crate::map::{Action, Ident, Reach, Rule};
 use crate::statement::{Branch, Filter};
-use erasure_protocol::{Fault, Finding, Findings, Ground, Operation, Subject, TenantId};
+use erasure_protocol::{Fault, Finding, Findings, Ground, Millis, Operation, Subject, TenantId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,11 +26,19 @@ impl Store {
     /// What the store holds of each subject, in order: one finding for each rule that finds something still to be erased, and for
     /// what is kept under a ground.
     ///
+    /// With `accepted_at`, rows that the map knows to be younger are spared: they belong to somebody new.
+    ///
     /// A row that several people share (an account) is counted to a person only while the person has a part in it.
     ///
     /// # Errors
     /// With the store's fault.
-    pub async fn find(&self, tenant: &TenantId, subjects: &[Arc<Subject>], mode: FindMode) -> Result<Vec<Findings>, Fault> {
+    pub async fn find(
+        &self,
+        tenant: &TenantId,
+        subjects: &[Arc<Subject>],
+        accepted_at: Option<Millis>,
+        mode: FindMode,
+    ) -> Result<Vec<Findings>, Fault> {
         let mut found: Vec<BTreeMap<usize, Finding>> = vec![BTreeMap::new(); subjects.len()];
         if subjects.is_empty() {
             return Ok(Vec::new());
@@ -43,7 +51,7 @@ impl Store {
                 ordinal,
                 tenant,
                 subject,
-                accepted_at: None,
+                accepted_at,
             })
             .collect();
         let mut session = self.begin(Access::Look).await?;
@@ -61,7 +69,7 @@ impl Store {
                         .map(|(ordinal, columns, values)| Parent {
                             ordinal: *ordinal,
                             tenant: tenant.clone(),
-                            accepted_at: None,
+                            accepted_at,
                             values: through
                                 .on
                                 .iter()

@@ -67,7 +67,7 @@ on_both! {
             assert!(again.iter().all(|it| *it == Outcome::Erased), "{subsystem}: {again:?}");
             let tenant = tenant("acme");
             let shared: Vec<_> = subjects.iter().cloned().map(Arc::new).collect();
-            let left = world.store(subsystem).find(&tenant, &shared, FindMode::Values).await.unwrap();
+            let left = world.store(subsystem).find(&tenant, &shared, None, FindMode::Values).await.unwrap();
             assert!(left.iter().all(erasure_protocol::Findings::is_clear), "{subsystem}: {left:?}");
         }
         assert_eq!(world.number("crm", "select count(*) from participants").await, 700);
@@ -263,6 +263,11 @@ erase = { anonymise = { user_id = "unlink", name = { value = "gone" }, phone = "
         world.run("db", "insert into people values (9, 'acme', 1, 'new@example.invalid', '2040-01-01 00:00:00')").await;
         let outcomes = world.erase("profiles", &[with_email(&[("user_id", "1")])], Attempt::First).await;
         assert_eq!(outcomes, [Outcome::Erased]);
+        let shared = [Arc::new(with_email(&[("user_id", "1")]))];
+        for (accepted_at, clear) in [(Some(NOW), true), (None, false)] {
+            let found = world.store("profiles").find(&tenant("acme"), &shared, accepted_at, FindMode::Counts).await.unwrap();
+            assert_eq!(found[0].is_clear(), clear, "{found:?}");
+        }
         assert_eq!(world.number("db", "select count(*) from people where id = 9").await, 1);
         assert_eq!(world.number("db", "select count(*) from people where id = 1").await, 0);
     }
@@ -295,7 +300,7 @@ erase = { anonymise = { user_id = "unlink", name = { value = "gone" }, phone = "
         let all = tasks("acme", &[with_email(&[("user_id", "1")])], Attempt::First);
         // The schema is known by now, and is lost behind our back.
         let shared = [Arc::clone(&all[0].subject)];
-        store.find(&tenant("acme"), &shared, FindMode::Counts).await.unwrap();
+        store.find(&tenant("acme"), &shared, None, FindMode::Counts).await.unwrap();
         for (lose, restore, code) in [
             ("alter table people rename to gone", "alter table gone rename to people", FaultCode::TableMissing),
             ("alter table people rename column email to gone", "alter table people rename column gone to email", FaultCode::ColumnMissing),
@@ -403,7 +408,7 @@ erase = { anonymise = { user_id = "unlink", name = { value = "gone" }, phone = "
         let world = World::sample(kind, 20).await;
         let subjects = world.resolve(&[user(2)]).await;
         let shared: Vec<_> = subjects.iter().cloned().map(Arc::new).collect();
-        let found = world.store("profiles").find(&tenant("acme"), &shared, FindMode::Values).await.unwrap();
+        let found = world.store("profiles").find(&tenant("acme"), &shared, None, FindMode::Values).await.unwrap();
         let tables: Vec<_> = found[0].0.iter().map(|it| (it.table.as_str(), it.rows)).collect();
         assert_eq!(tables, [("participants", 1), ("accounts", 1)]);
         let shown = &found[0].0[0].values[0];

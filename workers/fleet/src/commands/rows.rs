@@ -122,7 +122,7 @@ async fn ask(fleet: &Fleet, tenant: &TenantId, subject: Arc<Subject>, mode: Find
     let asking = subsystems.into_iter().map(|(name, known)| {
         let subjects = &subjects;
         async move {
-            let found = known.subsystem.find(tenant, subjects).await;
+            let found = known.subsystem.find(tenant, subjects, None).await;
             (name, found.map(|all| all.into_iter().next().unwrap_or_default()))
         }
     });
