@@ -27,6 +27,7 @@ const TRACKER: &str = "erasure-tracker";
 const LEDGER: &str = "erasure-ledger";
 const STORES: &str = "erasure-stores";
 const KIT: &str = "erasure-kit";
+const DRILL: &str = "erasure-drill";
 const INTAKE: &str = "erasure-intake";
 const PROFILES: &str = "erasure-profiles";
 const SEGMENTS: &str = "erasure-segments";
@@ -37,16 +38,21 @@ const API: &str = "erasure-api";
 const FLEET: &str = "erasure";
 
 /// Folder, package, and whom it may know. Arrows point to the protocol, which points nowhere; broker, tracker, ledger
-/// and stores do not know each other; intake, reconciler and api know neither stores nor a subsystem.
-const CRATES: [(&str, &str, &[&str]); 15] = [
+/// and stores do not know each other; intake, reconciler and api know neither stores nor a subsystem. The drill points nowhere.
+const CRATES: [(&str, &str, &[&str]); 16] = [
     ("shared/protocol", PROTOCOL, &[]),
+    ("shared/drill", DRILL, &[]),
     ("shared/privacy", PRIVACY, &[PROTOCOL]),
-    ("shared/broker", BROKER, &[PROTOCOL]),
-    ("shared/tracker", TRACKER, &[PROTOCOL]),
-    ("shared/ledger", LEDGER, &[PROTOCOL]),
-    ("shared/stores", STORES, &[PRIVACY, PROTOCOL]),
-    ("shared/kit", KIT, &[BROKER, TRACKER, PRIVACY, PROTOCOL]),
-    ("workers/intake", INTAKE, &[KIT, BROKER, TRACKER, LEDGER, PRIVACY, PROTOCOL]),
+    ("shared/broker", BROKER, &[PROTOCOL, DRILL]),
+    ("shared/tracker", TRACKER, &[PROTOCOL, DRILL]),
+    ("shared/ledger", LEDGER, &[PROTOCOL, DRILL]),
+    ("shared/stores", STORES, &[PRIVACY, PROTOCOL, DRILL]),
+    ("shared/kit", KIT, &[BROKER, TRACKER, PRIVACY, PROTOCOL, DRILL]),
+    (
+        "workers/intake",
+        INTAKE,
+        &[KIT, BROKER, TRACKER, LEDGER, PRIVACY, PROTOCOL, DRILL],
+    ),
     ("workers/profiles", PROFILES, &[KIT, STORES, PROTOCOL]),
     ("workers/segments", SEGMENTS, &[KIT, STORES, PROTOCOL]),
     ("workers/analytics", ANALYTICS, &[KIT, STORES, PROTOCOL]),
@@ -54,7 +60,7 @@ const CRATES: [(&str, &str, &[&str]); 15] = [
     (
         "workers/reconciler",
         RECONCILER,
-        &[BROKER, TRACKER, LEDGER, KIT, PRIVACY, PROTOCOL],
+        &[BROKER, TRACKER, LEDGER, KIT, PRIVACY, PROTOCOL, DRILL],
     ),
     ("workers/api", API, &[KIT, BROKER, TRACKER, LEDGER, PRIVACY, PROTOCOL]),
     (
@@ -62,6 +68,7 @@ const CRATES: [(&str, &str, &[&str]); 15] = [
         FLEET,
         &[
             PROTOCOL,
+            DRILL,
             PRIVACY,
             BROKER,
             TRACKER,
