@@ -1,6 +1,7 @@
 //! One received message and how it is settled.
 
-use crate::session;
+use crate::{broken, session};
+use erasure_drill::{Rule, is_broken};
 use erasure_protocol::Millis;
 use futures_util::future::join_all;
 use lapin::{
@@ -69,6 +70,9 @@ impl Meta {
         let properties = &delivery.properties;
         let text = |it: &Option<lapin::types::ShortString>| it.as_ref().map(ToString::to_string);
         let headers = properties.headers().as_ref();
+        if is_broken(Rule::RebuiltHeaders) {
+            broken::keep_death(headers);
+        }
         let header = |name: &str| headers.and_then(|table| table.inner().get(name));
         Self {
             message_id: text(properties.message_id()),

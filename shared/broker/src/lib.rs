@@ -9,6 +9,7 @@
 //! lapin's own recovery stays off: it resumes silently with delivery tags that start at 1 again.
 
 mod apply;
+mod broken;
 mod config;
 mod consumer;
 mod delivery;

@@ -1,10 +1,11 @@
 //! The session behind a publisher: windows of messages, their confirmations, and what becomes of them when it breaks.
 
 use crate::{
-    Config, Error, Outgoing, PublishError,
+    Config, Error, Outgoing, PublishError, Route, broken,
     pause::Pauses,
     session::{self, LOOK_EVERY},
 };
+use erasure_drill::{Point, Rule, is_broken, point};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
@@ -145,9 +146,17 @@ impl Publishing {
                     break;
                 }
             }
+            if matches!(job.message.to, Route::Work { .. }) {
+                point(Point::WorkHandedOver).await;
+            }
         }
         let mut verdicts = Vec::with_capacity(confirms.len());
         let mut returned = HashSet::new();
+        if is_broken(Rule::ConfirmEachMessage) {
+            verdicts = vec![true; confirms.len()];
+            confirms.clear();
+            returned = broken::wait_for_all(channel).await;
+        }
         for confirm in confirms {
             match timeout_at(until, confirm).await {
                 Ok(Ok(confirmation)) => {
@@ -248,6 +257,9 @@ fn properties(message: &Outgoing) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
         headers.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
+    }
+    if is_broken(Rule::RebuiltHeaders) {
+        broken::copy_death(&mut headers);
     }
     BasicProperties::default()
         .with_delivery_mode(PERSISTENT)

@@ -7,6 +7,8 @@
 #[cfg(all(feature = "drill", not(debug_assertions)))]
 compile_error!("crash points and rule switches must not be in a release build: build without the feature `drill`");
 
+#[cfg(feature = "drill")]
+mod armed;
 mod point;
 mod rule;
 mod weather;

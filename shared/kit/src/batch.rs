@@ -7,6 +7,7 @@ use crate::settle::ItemReport;
 use crate::worker::Worker;
 use crate::{messages, perform::perform};
 use erasure_broker::{Delivery, Outgoing};
+use erasure_drill::{Point, Rule, is_broken, point};
 use erasure_protocol::{
     EvidenceKey, Fault, Item, Lane, Mask, Operation, Outcome, OutcomeMessage, Rung, Task, TaskOutcome, WIRE_VERSION,
 };
@@ -52,6 +53,7 @@ impl<'a> BatchRun<'a> {
             .hand
             .read(worker.ledger, &worker.name, &worker.publisher, &worker.keys)
             .await;
+        point(Point::WorkerReceived).await;
         if read.newer {
             self.pause = Some(Pause::NewerMessage);
         }
@@ -69,6 +71,7 @@ impl<'a> BatchRun<'a> {
             tokio::time::sleep(ASK_AGAIN).await;
             items = claimed.unknown;
         }
+        point(Point::WorkerSettling).await;
         self.hand.settle().await;
         self.pause
     }
@@ -120,6 +123,7 @@ impl<'a> BatchRun<'a> {
                 return sorted;
             }
         };
+        point(Point::WorkerClaimed).await;
         let mut solo = Vec::new();
         let mut later = Vec::new();
         // Several items may be of one slice, such as people whose vendors are asked again at different times. What this claim has
@@ -242,7 +246,11 @@ impl<'a> BatchRun<'a> {
         let started = Instant::now();
         let tasks: Vec<Task> = opened.iter().flat_map(|it| it.tasks.iter().cloned()).collect();
         let limit = worker.config.perform_timeout();
+        if is_broken(Rule::MarkAfterCommit) {
+            self.mark_untouched(&opened).await;
+        }
         let performed = perform(&worker.subsystem, &worker.name, operation, &tasks, limit).await;
+        point(Point::WorkerPerformed).await;
         metrics::histogram!("erasure_batch_seconds", "subsystem" => worker.name.to_string())
             .record(started.elapsed().as_secs_f64());
         if let Some(fault) = performed.store_fault {
@@ -261,6 +269,17 @@ impl<'a> BatchRun<'a> {
         self.record(reported).await;
     }
 
+    /// The order that must not be: everybody counts as erased before the store is touched.
+    async fn mark_untouched(&self, opened: &[Opened]) {
+        let all = |it: &Opened| ItemReport {
+            erased: it.wanted,
+            ..ItemReport::default()
+        };
+        let marks: Vec<Mark> = opened.iter().map(|it| it.mark(self.evidence, &all(it), None)).collect();
+        let tracker = &self.worker.tracker;
+        let _whatever = self.insist(|| tracker.mark(&marks)).await;
+    }
+
     /// Report, mark, publish the remainder: each only for what the step before has gone through for.
     async fn record(&mut self, reported: Vec<(Opened, ItemReport)>) {
         let mut told = Vec::new();
@@ -273,12 +292,12 @@ impl<'a> BatchRun<'a> {
                     continue;
                 }
             };
-            let heard = said.is_empty() || self.publish_for(item.from, vec![self.report_of(&item, said.clone())]).await;
-            if heard {
+            if self.report(&item, &said).await {
                 told.push((item, report, said));
             }
         }
         let marked = self.mark(told).await;
+        point(Point::WorkerMarked).await;
         for (item, report, answer) in marked {
             let item_from = item.from;
             match answer {
@@ -303,6 +322,16 @@ impl<'a> BatchRun<'a> {
                 }
             }
         }
+    }
+
+    /// Tells the ledger's side what it must hear of, if there is anything.
+    async fn report(&mut self, item: &Opened, said: &[TaskOutcome]) -> bool {
+        if said.is_empty() {
+            return true;
+        }
+        let heard = self.publish_for(item.from, vec![self.report_of(item, said.to_vec())]).await;
+        point(Point::WorkerReported).await;
+        heard
     }
 
     /// Marks until the tracker knows every request, for as long as work may be held.
@@ -361,8 +390,14 @@ impl<'a> BatchRun<'a> {
 
     async fn publish_again(&mut self, from: usize, rung: Rung, items: Vec<Item>) {
         let lane = items.first().map_or(self.lane, |item| item.lane);
-        self.publish_for(from, messages::wait(self.worker.ledger, &self.worker.name, lane, rung, items))
-            .await;
+        let messages = messages::wait(self.worker.ledger, &self.worker.name, lane, rung, items);
+        if is_broken(Rule::AckAfterRemainder) {
+            let publisher = self.worker.publisher.clone();
+            tokio::spawn(async move { publisher.publish_all(messages).await });
+            return;
+        }
+        self.publish_for(from, messages).await;
+        point(Point::WorkerRemainderPublished).await;
     }
 
     /// Publishes, confirmed, on behalf of a delivery; when that fails the delivery is left, to be delivered again.

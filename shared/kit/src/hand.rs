@@ -2,6 +2,7 @@
 
 use crate::{Letter, SEALED_LETTER};
 use erasure_broker::{DeadQueue, Delivery, Outgoing, Publisher, Route};
+use erasure_drill::{Point, point};
 use erasure_privacy::KeyRing;
 use erasure_protocol::{FaultCode, Item, LedgerId, SubsystemName, WIRE_VERSION, WorkMessage};
 
@@ -96,6 +97,7 @@ impl Hand {
             } else {
                 // A stale or failed ack means that it comes again, and is found done.
                 let _settled = held.delivery.ack().await;
+                point(Point::WorkerAcked).await;
             }
         }
         left

@@ -5,6 +5,7 @@
 //! missing never reads as done.
 
 mod answer;
+mod broken;
 mod calls;
 mod config;
 mod connection;

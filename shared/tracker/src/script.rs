@@ -1,5 +1,6 @@
 //! The Lua scripts, and the call of one.
 
+use crate::broken;
 use redis::{Cmd, Script};
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ macro_rules! scripts {
             fn hash(self) -> &'static str {
                 match self {
                     $(Self::$name => {
-                        static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(Name::$name.code()));
+                        static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&broken::text(Name::$name.code())));
                         SCRIPT.get_hash()
                     })*
                 }
@@ -68,7 +69,7 @@ impl Call {
 
     /// Runs it from its text, which also puts it back into the server's cache.
     pub(crate) fn in_full(&self) -> Cmd {
-        self.command("EVAL", self.name.code())
+        self.command("EVAL", &broken::text(self.name.code()))
     }
 
     fn command(&self, verb: &str, script: &str) -> Cmd {

@@ -3,6 +3,7 @@
 use crate::read::{Candidate, Read, Refusal};
 use crate::{Error, Intake, due_at};
 use erasure_broker::Delivery;
+use erasure_drill::{Point, point};
 use erasure_kit::Subsystem as _;
 use erasure_ledger::{Accepted, FailedNow, NewPart, NewSlice, Part, SubjectHash};
 use erasure_privacy::{DataKey, slice_aad};
@@ -33,6 +34,7 @@ impl Intake {
                 Err(error) => not_now = Some(error),
             }
         }
+        point(Point::IntakeReceived).await;
         self.accept(queue, candidates, &plan, now).await?;
         not_now.map_or(Ok(()), Err)
     }
@@ -85,6 +87,7 @@ impl Intake {
 
     async fn accept(&self, queue: &str, candidates: Vec<Candidate>, plan: &[PlanEntry], now: Millis) -> Result<(), Error> {
         let people = self.people_of(&candidates).await?;
+        point(Point::IntakeResolved).await;
         let mut open: Vec<(Candidate, Vec<Subject>, Option<WrappedKey>)> = candidates
             .into_iter()
             .zip(people)
@@ -98,7 +101,9 @@ impl Intake {
             for (candidate, people, key) in &open {
                 parts.push(self.part(candidate, people, key.as_ref(), plan, now).await?);
             }
+            point(Point::IntakeSealed).await;
             let answers = self.ledger.accept_all(parts).await?;
+            point(Point::IntakeAccepted).await;
             let mut again = Vec::new();
             for ((candidate, people, _), answer) in open.into_iter().zip(answers) {
                 match answer {
@@ -106,6 +111,7 @@ impl Intake {
                         metrics::counter!("erasure_commands_accepted_total").increment(1);
                         self.news.notify_one();
                         let _settled = candidate.delivery.ack().await;
+                        point(Point::IntakeAcked).await;
                     }
                     Accepted::Same(_) => {
                         let _settled = candidate.delivery.ack().await;

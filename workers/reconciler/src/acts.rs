@@ -3,6 +3,7 @@
 use crate::dispatch::{Outbound, Want};
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, Delivery, Outgoing, Route, Source};
+use erasure_drill::{Point, point};
 use erasure_kit::SEALED_LETTER;
 use erasure_ledger::{Attention, AttentionFilter, Closed, NewAct, ParkedState};
 use erasure_protocol::{ACT_VERSION, Act, ActKind, FaultCode, Lane, RequestKey, SubsystemName};
@@ -98,6 +99,7 @@ impl Reconciler {
                 tasks += self.redrive_slice(act, &failed, &mut outbound).await?;
             }
             self.publish(outbound).await?;
+            point(Point::RedrivePublished).await;
             after = Some(last);
         }
         let result = format!("{tasks} tasks sent again");
@@ -130,6 +132,7 @@ impl Reconciler {
         if taken.is_empty() {
             return Ok(0);
         }
+        point(Point::RedriveTaken).await;
         self.tracker
             .unfail(failed.request, failed.entry, failed.slice, &taken)
             .await?;

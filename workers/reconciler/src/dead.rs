@@ -2,6 +2,7 @@
 
 use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, DeadQueue, Delivery, Source};
+use erasure_drill::{Point, point};
 use erasure_kit::{Letter, parked_id};
 use erasure_ledger::NewParked;
 use erasure_protocol::{
@@ -81,6 +82,7 @@ impl Reconciler {
                     self.fail(subsystem, item).await?;
                 }
             }
+            point(Point::DeadJudged).await;
             let _settled = delivery.ack().await;
             return Ok(());
         }

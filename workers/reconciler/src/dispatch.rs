@@ -2,6 +2,7 @@
 
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
+use erasure_drill::{Point, point};
 use erasure_kit::messages::{self, ItemPart};
 use erasure_ledger::Dispatch;
 use erasure_protocol::{Header, Item, Lane, Mask, Millis, RequestState, Sealed, SubsystemName};
@@ -48,13 +49,16 @@ impl Reconciler {
         }
         let headers = self.ledger.headers(&requests).await?;
         self.tracker.init(&headers).await?;
+        point(Point::DispatchShown).await;
         self.tracker.raise_high_water(self.ledger.seq().await?).await?;
         let now = self.ledger.now().await?;
         let mut outbound = Outbound::new();
         for header in headers.iter().filter(|header| header.state == RequestState::Running) {
             self.dispatch_request(header, now, &mut outbound).await?;
         }
+        point(Point::DispatchRecorded).await;
         self.publish(outbound).await?;
+        point(Point::DispatchPublished).await;
         Ok(Turn::More)
     }
 

@@ -4,6 +4,7 @@
 use crate::ticker::{Part, Turn};
 use crate::verdict::{Evidence, Verdict, judge};
 use crate::{Error, Reconciler, events};
+use erasure_drill::{Point, Rule, is_broken, point};
 use erasure_kit::Subsystem as _;
 use erasure_ledger::{EvidenceRow, Final, Finalised};
 use erasure_privacy::slice_aad;
@@ -40,6 +41,7 @@ impl Reconciler {
         if notices.is_empty() {
             return Ok(Turn::Idle);
         }
+        point(Point::FinaliserNoticed).await;
         // Asked afresh for every batch: a store that failed over a second ago has another key now.
         let keys = self.evidence_keys().await?;
         let mut settled: Vec<Notice> = Vec::new();
@@ -97,6 +99,7 @@ impl Reconciler {
             .plan
             .live()
             .find(|(_, entry)| keys.get(&entry.subsystem) != Some(&entry.evidence))
+            .filter(|_| !is_broken(Rule::BoundEvidenceKey))
         {
             return self.settle_stale(header.clone(), stale.1).await;
         }
@@ -122,6 +125,7 @@ impl Reconciler {
                 None => return Ok(End::Settled),
             }
         };
+        point(Point::FinaliserJudged).await;
         self.write(&header, verdict, &evidence, &verified, now).await
     }
 
@@ -175,6 +179,7 @@ impl Reconciler {
             }
             renewed.push(((*entry, *slice), self.ledger.now().await?));
         }
+        point(Point::FinaliserReadBack).await;
         Ok(Some(renewed))
     }
 
@@ -233,9 +238,11 @@ impl Reconciler {
             }
             Finalised::NotCovered | Finalised::NotRunning | Finalised::Unknown => return Ok(End::Settled),
         }
+        point(Point::FinaliserRecorded).await;
         if let Some(done) = self.ledger.header(header.request).await? {
             self.tracker.finish(&[done]).await?;
         }
+        point(Point::FinaliserShown).await;
         self.news.notify_one();
         Ok(End::Settled)
     }

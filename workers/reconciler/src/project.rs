@@ -4,6 +4,7 @@ use crate::dispatch::Outbound;
 use crate::redispatch::Lanes;
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
+use erasure_drill::{Point, point};
 use erasure_protocol::{Header, Mask, Millis, RequestKey, RequestState, TaskOutcome};
 use erasure_tracker::Mark;
 use std::collections::BTreeMap;
@@ -54,12 +55,14 @@ impl Reconciler {
             tracing::warn!(%request, "work for a request that the ledger does not know; it stays in the queue");
             return Ok(None);
         };
+        point(Point::ProjectionCounted).await;
         if header.state.is_final() {
             self.tracker.finish(std::slice::from_ref(&header)).await?;
             return Ok(Some(header));
         }
         self.tracker.project(std::slice::from_ref(&header)).await?;
         self.show_reports(&header).await?;
+        point(Point::ProjectionShown).await;
         tracing::debug!(%request, generation = header.generation, "projected");
         Ok(Some(header))
     }
@@ -175,7 +178,7 @@ impl Reconciler {
                     }
                 }
             }
-            self.publish(outbound).await?;
+            self.publish_again(outbound).await?;
             after = Some(last);
         }
     }

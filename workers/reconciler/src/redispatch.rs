@@ -4,6 +4,7 @@ use crate::dispatch::{Outbound, Want};
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_broker::Source;
+use erasure_drill::{Point, point};
 use erasure_protocol::{Header, Lane, Mask, Millis, RequestKey, SubsystemName, TaskOutcome};
 use erasure_tracker::Outstanding;
 use std::collections::BTreeMap;
@@ -73,7 +74,7 @@ impl Reconciler {
             tokens = tokens.saturating_sub(looked.sent);
             *after = Some(header.request);
         }
-        self.publish(outbound).await?;
+        self.publish_again(outbound).await?;
         if is_last_page && tokens > 0 {
             *after = None;
         }
@@ -142,6 +143,17 @@ impl Reconciler {
             metrics::counter!("erasure_redispatched_slices_total").increment(looked.sent as u64);
         }
         Ok(looked)
+    }
+
+    /// Publishes what is recorded as sent again.
+    pub(crate) async fn publish_again(&self, outbound: Outbound) -> Result<(), Error> {
+        if outbound.is_empty() {
+            return Ok(());
+        }
+        point(Point::ResendRecorded).await;
+        self.publish(outbound).await?;
+        point(Point::ResendPublished).await;
+        Ok(())
     }
 
     /// Tasks that the ledger knows to be failed, or waiting for a time that has not come.

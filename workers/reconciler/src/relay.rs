@@ -3,6 +3,7 @@
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_broker::{Outgoing, Route};
+use erasure_drill::{Point, point};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,7 @@ impl Reconciler {
             headers: Vec::new(),
         });
         let results = self.publisher.publish(messages.collect()).await;
+        point(Point::RelayPublished).await;
         let sent: Vec<String> = ids
             .into_iter()
             .zip(&results)

@@ -2,6 +2,7 @@
 
 use crate::{Error, Reconciler, events};
 use erasure_broker::{Consumer, ConsumerOptions, Delivery, Source};
+use erasure_drill::{Point, point};
 use erasure_ledger::Reported;
 use erasure_protocol::{OutcomeMessage, TaskOutcome, WIRE_VERSION};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ impl Reconciler {
         }
         let messages: Vec<OutcomeMessage> = readable.iter().map(|(_, message)| message.clone()).collect();
         let answers = self.ledger.report_all(&messages).await?;
+        point(Point::ReportsRecorded).await;
         for ((delivery, message), answer) in readable.into_iter().zip(answers) {
             if answer == Reported::Recorded {
                 self.announce(&message).await?;

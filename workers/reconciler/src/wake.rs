@@ -3,6 +3,7 @@
 use crate::dispatch::{Outbound, Want};
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
+use erasure_drill::{Point, point};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ impl Reconciler {
         if due.is_empty() {
             return Ok(Turn::Idle);
         }
+        point(Point::WakeTaken).await;
         let mut outbound = Outbound::new();
         for pending in due {
             let Some(header) = self.ledger.header(pending.request).await? else {
@@ -67,6 +69,7 @@ impl Reconciler {
             self.collect(&header, vec![want], now, &mut outbound).await?;
         }
         self.publish(outbound).await?;
+        point(Point::WakePublished).await;
         Ok(Turn::More)
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::{Access, Row, Session};
 use crate::fault;
 use crate::map::{Action, Change, Reach, Rule};
 use crate::statement::Filter;
+use erasure_drill::{Point, Rule as Law, is_broken, point};
 use erasure_protocol::{Attempt, Fault, FaultCode, Ground, Millis, Operation, Outcome, Resolution, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -186,7 +187,7 @@ impl<'a> Run<'a> {
         let mut session = store.begin(Access::Change).await?;
         let now = clock(store, &mut *session).await?;
         for (ordinal, task) in self.tasks.iter().enumerate() {
-            if task.deadline < now {
+            if task.deadline < now && !is_broken(Law::SliceDeadline) {
                 self.decide(
                     ordinal,
                     Outcome::Retry(fault::of(FaultCode::Expired, store.subsystem.as_str())),
@@ -223,11 +224,13 @@ impl<'a> Run<'a> {
         let open = self.tasks.iter().zip(&self.decided).filter(|(_, decided)| decided.is_none());
         let deadline = open.map(|(task, _)| task.deadline).min();
         let now = clock(store, &mut *session).await?;
-        if deadline.is_some_and(|deadline| deadline < now) {
+        if deadline.is_some_and(|deadline| deadline < now) && !is_broken(Law::SliceDeadline) {
             return Err(fault::of(FaultCode::Expired, store.subsystem.as_str()));
         }
+        point(Point::StoreChanged).await;
         let committed = session.commit().await;
         committed.map_err(|error| store.noted(fault::fault(&error, &store.name)))?;
+        point(Point::StoreCommitted).await;
         Ok(limit.map(|_| met))
     }
 
