@@ -49,6 +49,17 @@ impl Ledger {
         })
     }
 
+    /// The ledger over a pool that was checked.
+    #[cfg(feature = "double")]
+    pub(crate) fn over(pool: Pool, id: LedgerId) -> Self {
+        Self {
+            pool,
+            id,
+            bulk: Arc::default(),
+            _lock: None,
+        }
+    }
+
     /// The ledger's id, made by the first migration.
     #[must_use]
     pub fn id(&self) -> LedgerId {
@@ -61,6 +72,8 @@ impl Ledger {
     /// When the database cannot be reached.
     pub async fn now(&self) -> Result<Millis, Error> {
         let text = match &self.pool {
+            #[cfg(feature = "double")]
+            Pool::Memory(memory) => return memory.now("reading the clock").await,
             Pool::Sqlite { .. } => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)",
             Pool::Postgres(_) => "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
         };

@@ -6,6 +6,8 @@
 //! sealed bytes and keyed hashes.
 
 mod config;
+#[cfg(feature = "double")]
+mod double;
 mod error;
 mod ledger;
 mod migrate;
@@ -15,6 +17,8 @@ mod schema;
 mod sql;
 
 pub use config::{Access, Config};
+#[cfg(feature = "double")]
+pub use double::MemoryLedger;
 pub use error::Error;
 pub use ledger::Ledger;
 pub use migrate::{Migrated, grants, migrate};

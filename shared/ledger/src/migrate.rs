@@ -40,7 +40,7 @@ pub async fn migrate(config: &Config) -> Result<Migrated, Error> {
     migrated
 }
 
-async fn migrate_pool(config: &Config, pool: &Pool) -> Result<Migrated, Error> {
+pub(crate) async fn migrate_pool(config: &Config, pool: &Pool) -> Result<Migrated, Error> {
     let mut tx = pool.begin(DOING).await?;
     if !tx.is_sqlite() {
         create_schema(config, &mut tx).await?;

@@ -87,10 +87,12 @@ const CRATES: [(&str, &str, &[&str]); 16] = [
 ];
 
 /// Packages from outside that only their homes may name.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("lapin", &[BROKER]),
     ("redis", &[TRACKER]),
     ("sqlx", &[LEDGER, STORES]),
+    // The ledger's double: the same statements, executed on the caller's thread.
+    ("rusqlite", &[LEDGER]),
     ("reqwest", &[SUBPROCESSORS, STORES]),
     ("axum", &[API, FLEET]),
     ("axum-server", &[API, FLEET]),

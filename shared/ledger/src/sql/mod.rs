@@ -5,10 +5,16 @@
 
 mod connect;
 mod many;
+#[cfg(feature = "double")]
+mod memory;
+#[cfg(feature = "double")]
+mod memory_value;
 mod value;
 
 pub(crate) use connect::{open_postgres, open_sqlite};
 pub(crate) use many::{ROWS_PER_STATEMENT, insert_many, placeholders};
+#[cfg(feature = "double")]
+pub(crate) use memory::{Memory, Shared};
 pub(crate) use value::{Row, Value};
 
 use crate::Error;
@@ -32,6 +38,8 @@ pub(crate) enum Pool {
         readers: SqlitePool,
     },
     Postgres(PgPool),
+    #[cfg(feature = "double")]
+    Memory(Memory),
 }
 
 impl Pool {
@@ -47,6 +55,8 @@ impl Pool {
             match self {
                 Self::Sqlite { readers, .. } => value::sqlite_rows(readers, text, values).await,
                 Self::Postgres(pool) => value::postgres_rows(pool, text, values).await,
+                #[cfg(feature = "double")]
+                Self::Memory(memory) => return memory.query(doing, &text, &values).await,
             }
             .map_err(|error| failure(doing, &error))
         })
@@ -61,6 +71,8 @@ impl Pool {
                     writer: Some(writer), ..
                 } => writer.begin_with("BEGIN IMMEDIATE").await.map(Inner::Sqlite),
                 Self::Postgres(pool) => pool.begin().await.map(Inner::Postgres),
+                #[cfg(feature = "double")]
+                Self::Memory(memory) => Ok(Inner::Memory(memory.begin(doing).await?)),
             };
             Ok(Tx {
                 doing,
@@ -78,6 +90,8 @@ impl Pool {
                 }
             }
             Self::Postgres(pool) => pool.close().await,
+            #[cfg(feature = "double")]
+            Self::Memory(_) => {}
         }
     }
 
@@ -94,6 +108,8 @@ impl Pool {
                 Ok(())
             }
             Self::Sqlite { writer: None, .. } | Self::Postgres(_) => Ok(()),
+            #[cfg(feature = "double")]
+            Self::Memory(_) => Ok(()),
         }
     }
 }
@@ -107,6 +123,8 @@ pub(crate) struct Tx {
 enum Inner {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
+    #[cfg(feature = "double")]
+    Memory(memory::MemoryTx),
 }
 
 impl Tx {
@@ -117,6 +135,8 @@ impl Tx {
             match &mut self.inner {
                 Inner::Sqlite(tx) => value::sqlite_rows(&mut **tx, text, values).await,
                 Inner::Postgres(tx) => value::postgres_rows(&mut **tx, text, values).await,
+                #[cfg(feature = "double")]
+                Inner::Memory(tx) => return tx.query(self.doing, &text, &values).await,
             }
             .map_err(|error| failure(self.doing, &error))
         })
@@ -135,6 +155,8 @@ impl Tx {
     fn with_lock(&self, text: &'static str, lock: &str) -> Text {
         match &self.inner {
             Inner::Sqlite(_) => Cow::Borrowed(text),
+            #[cfg(feature = "double")]
+            Inner::Memory(_) => Cow::Borrowed(text),
             Inner::Postgres(_) => Cow::Owned(format!("{text}{lock}")),
         }
     }
@@ -146,6 +168,8 @@ impl Tx {
             match &mut self.inner {
                 Inner::Sqlite(tx) => value::sqlite_execute(&mut **tx, text, values).await,
                 Inner::Postgres(tx) => value::postgres_execute(&mut **tx, text, values).await,
+                #[cfg(feature = "double")]
+                Inner::Memory(tx) => return tx.execute(self.doing, &text, &values).await,
             }
             .map_err(|error| failure(self.doing, &error))
         })
@@ -153,32 +177,41 @@ impl Tx {
 
     /// Runs a statement of the schema, as it is for this database.
     pub(crate) fn define(&mut self, text: &str) -> BoxFuture<'_, Result<(), Error>> {
-        let (blob, identity, without_rowid) = match &self.inner {
-            Inner::Sqlite(_) => ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT", " WITHOUT ROWID"),
-            Inner::Postgres(_) => ("BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", ""),
+        let (blob, identity, without_rowid) = if self.is_sqlite() {
+            ("BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT", " WITHOUT ROWID")
+        } else {
+            ("BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "")
         };
         let text = text
             .replace("{blob}", blob)
             .replace("{identity}", identity)
             .replace("{without_rowid}", without_rowid);
         Box::pin(async move {
-            let text = AssertSqlSafe(text);
             match &mut self.inner {
-                Inner::Sqlite(tx) => sqlx::raw_sql(text).execute(&mut **tx).await.map(drop),
-                Inner::Postgres(tx) => sqlx::raw_sql(text).execute(&mut **tx).await.map(drop),
+                Inner::Sqlite(tx) => sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
+                Inner::Postgres(tx) => sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **tx).await.map(drop),
+                #[cfg(feature = "double")]
+                Inner::Memory(tx) => return tx.define(self.doing, &text),
             }
             .map_err(|error| failure(self.doing, &error))
         })
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
-        matches!(self.inner, Inner::Sqlite(_))
+        match self.inner {
+            Inner::Sqlite(_) => true,
+            Inner::Postgres(_) => false,
+            #[cfg(feature = "double")]
+            Inner::Memory(_) => true,
+        }
     }
 
     pub(crate) async fn commit(self) -> Result<(), Error> {
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await,
             Inner::Postgres(tx) => tx.commit().await,
+            #[cfg(feature = "double")]
+            Inner::Memory(tx) => return tx.commit(self.doing).await,
         }
         .map_err(|error| failure(self.doing, &error))
     }

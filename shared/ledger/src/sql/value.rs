@@ -49,7 +49,7 @@ from! {
 
 /// One value of an answer.
 #[derive(Clone, Debug)]
-enum Cell {
+pub(super) enum Cell {
     Null,
     Int(i64),
     Text(String),
@@ -58,7 +58,7 @@ enum Cell {
 
 /// One row of an answer, read by the position of the column.
 #[derive(Clone, Debug)]
-pub(crate) struct Row(Vec<Cell>);
+pub(crate) struct Row(pub(super) Vec<Cell>);
 
 impl Row {
     fn cell(&self, at: usize) -> Result<&Cell, Error> {

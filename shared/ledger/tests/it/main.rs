@@ -1,4 +1,4 @@
-//! One suite, passed by both databases. PostgreSQL comes from `ERASURE_TEST_POSTGRES`; every test has a schema of its own.
+//! One suite, passed by both databases and by the double in memory. PostgreSQL comes from `ERASURE_TEST_POSTGRES`; every test has a schema of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,13 +6,25 @@
 )]
 
 mod accepting;
+#[cfg(feature = "double")]
+mod doubling;
 mod ending;
 mod keeping;
 mod opening;
 mod volume;
 mod world;
 
-/// Each sentence is run on SQLite and on PostgreSQL.
+/// Each sentence is run on SQLite, on PostgreSQL and, unless it is about opening, on the double.
+macro_rules! on_all {
+    ($($module:ident :: $name:ident;)*) => {
+        on_both! { $($module::$name;)* }
+        #[cfg(feature = "double")]
+        mod double {
+            $(#[tokio::test] async fn $name() { crate::$module::$name(crate::world::World::double().await).await })*
+        }
+    };
+}
+
 macro_rules! on_both {
     ($($module:ident :: $name:ident;)*) => {
         mod sqlite {
@@ -24,7 +36,7 @@ macro_rules! on_both {
     };
 }
 
-on_both! {
+on_all! {
     accepting::a_repeated_request_is_the_same_and_other_content_a_conflict;
     accepting::two_tenants_may_use_one_request_id;
     accepting::parts_may_come_in_any_order_and_twice;
@@ -49,8 +61,13 @@ on_both! {
     ending::what_was_kept_is_told_after_the_end;
     ending::closing_is_never_erased;
     ending::finished_requests_are_purged_with_all_that_is_theirs;
-    opening::migrating_twice_changes_nothing;
-    opening::one_newer_schema_is_accepted_and_two_are_not;
-    opening::a_reader_does_not_write;
     volume::ten_thousand_subjects_are_accepted_and_finalised;
+}
+
+mod opened {
+    on_both! {
+        opening::migrating_twice_changes_nothing;
+        opening::one_newer_schema_is_accepted_and_two_are_not;
+        opening::a_reader_does_not_write;
+    }
 }

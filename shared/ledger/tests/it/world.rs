@@ -12,6 +12,8 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) ledger: Ledger,
     pub(crate) folder: tempfile::TempDir,
+    #[cfg(feature = "double")]
+    pub(crate) memory: Option<MemoryLedger>,
 }
 
 pub(crate) fn postgres_url() -> String {
@@ -39,7 +41,25 @@ impl World {
     async fn at(config: Config, folder: tempfile::TempDir) -> Self {
         migrate(&config).await.unwrap();
         let ledger = Ledger::open(&config, Access::Write).await.unwrap();
-        Self { config, ledger, folder }
+        Self {
+            config,
+            ledger,
+            folder,
+            #[cfg(feature = "double")]
+            memory: None,
+        }
+    }
+
+    /// The ledger in memory. Its configuration names nothing.
+    #[cfg(feature = "double")]
+    pub(crate) async fn double() -> Self {
+        let memory = MemoryLedger::new(LedgerId(uuid::Uuid::new_v4()));
+        Self {
+            config: Config::default(),
+            ledger: Ledger::on_double(&memory, erasure_drill::Weather::default(), || NOW),
+            folder: tempfile::tempdir().unwrap(),
+            memory: Some(memory),
+        }
     }
 
     /// A ledger with two subsystems registered.
@@ -57,6 +77,10 @@ impl World {
 
     /// Runs a statement behind the ledger's back.
     pub(crate) async fn meddle(&self, text: &str) {
+        #[cfg(feature = "double")]
+        if let Some(memory) = &self.memory {
+            return memory.meddle(text);
+        }
         let text = AssertSqlSafe(text.to_owned());
         if let Some(path) = self.config.url.strip_prefix("sqlite:") {
             let mut connection = SqliteConnection::connect(&format!("sqlite:{path}")).await.unwrap();
