@@ -6,6 +6,8 @@
 mod batch;
 mod breaker;
 mod config;
+#[cfg(feature = "double")]
+pub mod double;
 mod evidence;
 mod hand;
 mod health;
