@@ -23,6 +23,9 @@ const CONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Connection {
     Single(ConnectionManager),
     Cluster(ClusterConnection),
+    /// A Redis in memory.
+    #[cfg(feature = "double")]
+    Double(crate::double::Link),
 }
 
 /// A command with the partition whose keys it touches.
@@ -89,12 +92,18 @@ impl Connection {
         let answer = match self.clone() {
             Self::Single(mut it) => command.query_async(&mut it).await,
             Self::Cluster(mut it) => command.query_async(&mut it).await,
+            #[cfg(feature = "double")]
+            Self::Double(it) => return it.one(doing, command).await,
         };
         answer.map_err(|error| Error::from_redis(doing, &error))
     }
 
     /// Runs scripts in one round trip, in order; those that the server no longer has are repeated in full.
     pub(crate) async fn scripts(&self, doing: &'static str, calls: &[Routed<Call>]) -> Result<Vec<Value>, Error> {
+        #[cfg(feature = "double")]
+        if let Self::Double(it) = self {
+            return it.scripts(doing, calls).await;
+        }
         let commands = calls.iter().map(|(partition, call)| (*partition, call.by_hash())).collect();
         let mut answers = self.send(doing, commands).await?;
         let lost: Vec<usize> = (0..answers.len())
@@ -126,6 +135,8 @@ impl Connection {
                 return complete(commands.len(), answers);
             }
             Self::Cluster(connection) => send_to_cluster(connection, &commands).await,
+            #[cfg(feature = "double")]
+            Self::Double(link) => Ok(link.commands(doing, &commands).await?.into_iter().map(Ok).collect()),
         };
         complete(commands.len(), sent.map_err(|error| Error::from_redis(doing, &error))?)
     }

@@ -9,6 +9,8 @@ mod broken;
 mod calls;
 mod config;
 mod connection;
+#[cfg(feature = "double")]
+pub mod double;
 mod error;
 mod header;
 mod info;

@@ -7,11 +7,11 @@ use std::sync::LazyLock;
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
         /// One of the tracker's scripts.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Name { $($name,)* }
 
         impl Name {
-            fn code(self) -> &'static str {
+            pub(crate) fn code(self) -> &'static str {
                 match self { $(Self::$name => concat!(include_str!("scripts/common.lua"), include_str!($file)),)* }
             }
 
@@ -70,6 +70,12 @@ impl Call {
     /// Runs it from its text, which also puts it back into the server's cache.
     pub(crate) fn in_full(&self) -> Cmd {
         self.command("EVAL", &broken::text(self.name.code()))
+    }
+
+    /// What is run, on which keys, with which arguments.
+    #[cfg(feature = "double")]
+    pub(crate) fn parts(&self) -> (Name, &[String], &[Vec<u8>]) {
+        (self.name, &self.keys, &self.args)
     }
 
     fn command(&self, verb: &str, script: &str) -> Cmd {

@@ -31,7 +31,10 @@ impl Tracker {
     /// # Errors
     /// [`Error::Evicts`], [`Error::ForeignLedger`], or when the configuration is wrong or Redis cannot be reached.
     pub async fn connect(config: &Config, ledger: LedgerId) -> Result<Self, Error> {
-        let connection = Connection::open(config).await?;
+        Self::on(Connection::open(config).await?, config, ledger).await
+    }
+
+    pub(crate) async fn on(connection: Connection, config: &Config, ledger: LedgerId) -> Result<Self, Error> {
         let warnings = connection.inspect().await?;
         let shared = Shared {
             keys: Keys::new(&config.key_prefix, ledger, config.partitions),

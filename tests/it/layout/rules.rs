@@ -87,9 +87,11 @@ const CRATES: [(&str, &str, &[&str]); 16] = [
 ];
 
 /// Packages from outside that only their homes may name.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 22] = [
     ("lapin", &[BROKER]),
     ("redis", &[TRACKER]),
+    // The tracker's double runs the tracker's scripts.
+    ("mlua", &[TRACKER]),
     ("sqlx", &[LEDGER, STORES]),
     // The ledger's double: the same statements, executed on the caller's thread.
     ("rusqlite", &[LEDGER]),
