@@ -1,16 +1,17 @@
 //! What counts as evidence, and when a request is complete.
 
+use crate::place::Place;
 use crate::world::{World, all_erased, entry, mark_of, purge};
 use anyhow::Result;
 use erasure_protocol::{Header, Mask, Millis, Phase, RequestState};
 use erasure_tracker::{Claimed, Finished, Init, Mark, Marked, TaskState};
+use std::time::Duration;
 
 const DONE: Marked = Marked::Ok { complete: true };
 const OPEN: Marked = Marked::Ok { complete: false };
 
-#[tokio::test]
-async fn completion_is_told_exactly_once_however_often_marks_are_repeated() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn completion_is_told_exactly_once_however_often_marks_are_repeated(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world.running(1, &[purge("profiles", 1), purge("segments", 2)]).await?;
     assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, OPEN);
     assert_eq!(world.mark(all_erased(&header, 0, 0)).await?, OPEN);
@@ -24,9 +25,8 @@ async fn completion_is_told_exactly_once_however_often_marks_are_repeated() -> R
     Ok(())
 }
 
-#[tokio::test]
-async fn evidence_under_another_key_or_for_a_replaced_entry_is_refused() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn evidence_under_another_key_or_for_a_replaced_entry_is_refused(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world
         .running(1, &[purge("profiles", 1), purge("segments", 2), purge("profiles", 3)])
         .await?;
@@ -43,9 +43,8 @@ async fn evidence_under_another_key_or_for_a_replaced_entry_is_refused() -> Resu
     Ok(())
 }
 
-#[tokio::test]
-async fn mask_bits_beyond_the_slice_are_no_evidence() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn mask_bits_beyond_the_slice_are_no_evidence(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world.running(513, &[purge("profiles", 1)]).await?;
     assert_eq!(
         world
@@ -65,9 +64,8 @@ async fn mask_bits_beyond_the_slice_are_no_evidence() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_slice_of_nobody_and_a_slice_that_is_not_there_complete_nothing() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn a_slice_of_nobody_and_a_slice_that_is_not_there_complete_nothing(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world.running(600, &[purge("profiles", 1)]).await?;
     assert_eq!(
         world
@@ -88,9 +86,8 @@ async fn a_slice_of_nobody_and_a_slice_that_is_not_there_complete_nothing() -> R
     Ok(())
 }
 
-#[tokio::test]
-async fn many_slices_complete_with_the_last_one_only() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn many_slices_complete_with_the_last_one_only(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world
         .running(512 * 10 + 3, &[purge("profiles", 1), purge("segments", 2)])
         .await?;
@@ -105,10 +102,9 @@ async fn many_slices_complete_with_the_last_one_only() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_longer_plan_reopens_a_complete_request_and_tells_again_when_it_is_full() -> Result<()> {
+pub(crate) async fn a_longer_plan_reopens_a_complete_request_and_tells_again_when_it_is_full(place: &Place) -> Result<()> {
     for subjects in [1, 600] {
-        let world = World::new().await?;
+        let world = World::at(place).await?;
         let header = world.running(subjects, &[purge("profiles", 1)]).await?;
         for slice in 0..header.slices {
             world.mark(all_erased(&header, 0, slice)).await?;
@@ -138,9 +134,8 @@ async fn a_longer_plan_reopens_a_complete_request_and_tells_again_when_it_is_ful
     Ok(())
 }
 
-#[tokio::test]
-async fn another_plan_of_the_same_length_and_another_size_are_conflicts() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn another_plan_of_the_same_length_and_another_size_are_conflicts(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world.running(1, &[purge("profiles", 1)]).await?;
     let other = Header {
         plan: erasure_protocol::Plan::new(vec![purge("profiles", 9)]),
@@ -156,9 +151,8 @@ async fn another_plan_of_the_same_length_and_another_size_are_conflicts() -> Res
     Ok(())
 }
 
-#[tokio::test]
-async fn a_request_in_parts_grows_and_completes_only_when_it_runs() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn a_request_in_parts_grows_and_completes_only_when_it_runs(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let part = Header {
         state: RequestState::Receiving,
         ..world.header(100, &[purge("profiles", 1)])
@@ -185,10 +179,9 @@ async fn a_request_in_parts_grows_and_completes_only_when_it_runs() -> Result<()
     Ok(())
 }
 
-#[tokio::test]
-async fn a_final_state_is_never_left() -> Result<()> {
+pub(crate) async fn a_final_state_is_never_left(place: &Place) -> Result<()> {
     for subjects in [1, 600] {
-        let mut world = World::new().await?;
+        let world = World::at(place).await?;
         let header = world.running(subjects, &[purge("profiles", 1)]).await?;
         for slice in 0..header.slices {
             world.claim(&header, 0, slice).await?;
@@ -228,29 +221,26 @@ async fn a_final_state_is_never_left() -> Result<()> {
             .filter(|key| key.contains(&header.request.as_uuid().simple().to_string()))
         {
             assert!(!key.ends_with(":b"), "the bits are gone");
-            let ttl: i64 = redis::cmd("TTL").arg(key).query_async(&mut world.raw).await?;
-            assert!(ttl > 29 * 86_400, "{ttl}");
+            let span = world.redis.expires_in(key).await?;
+            assert!(span.is_some_and(|it| it > Duration::from_secs(29 * 86_400)), "{span:?}");
         }
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn no_key_of_an_open_request_ever_expires() -> Result<()> {
-    let mut world = World::new().await?;
+pub(crate) async fn no_key_of_an_open_request_ever_expires(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world.running(600, &[purge("profiles", 1)]).await?;
     world.claim(&header, 0, 0).await?;
     world.mark(all_erased(&header, 0, 0)).await?;
     for key in world.keys().await? {
-        let ttl: i64 = redis::cmd("TTL").arg(&key).query_async(&mut world.raw).await?;
-        assert_eq!(ttl, -1, "{key}");
+        assert_eq!(world.redis.expires_in(&key).await?, None, "{key}");
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn a_person_is_as_far_as_the_least_finished_task() -> Result<()> {
-    let world = World::new().await?;
+pub(crate) async fn a_person_is_as_far_as_the_least_finished_task(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
     let header = world
         .running(
             2,

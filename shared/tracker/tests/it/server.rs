@@ -20,7 +20,7 @@ impl Drop for Server {
 impl Server {
     /// A Redis of the test's own, answering.
     pub(crate) async fn start(arguments: &[&str]) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let dir = tempfile::tempdir()?;
         let child = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
@@ -53,7 +53,21 @@ impl Server {
         Ok(sent.query_async(&mut raw).await?)
     }
 
+    pub(crate) fn port(&self) -> String {
+        self.port.to_string()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+}
+
+/// A free port. A node of a cluster also listens 10,000 above it.
+pub(crate) fn free_port() -> Result<u16> {
+    loop {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        if port < 55_000 {
+            return Ok(port);
+        }
     }
 }

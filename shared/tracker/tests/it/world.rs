@@ -1,65 +1,60 @@
 //! What the tests share: a tracker with a key prefix of its own, and headers to project.
 
-use anyhow::{Context, Result};
+use crate::place::{Place, Redis};
+use anyhow::Result;
 use erasure_protocol::{
     EvidenceKey, Header, KeyId, Lane, LedgerId, Mask, Millis, Operation, Options, Phase, Plan, PlanEntry, RequestId, RequestKey,
     RequestState, Sealed, SubsystemName, TenantId, WrappedKey,
 };
-use erasure_tracker::{Claim, Claimed, Config, Init, Mark, Marked, Tracker};
+use erasure_tracker::{Claim, Claimed, Config, Error, Init, Mark, Marked, Tracker};
 use uuid::Uuid;
 
 pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) ledger: LedgerId,
     pub(crate) tracker: Tracker,
-    /// A connection beside the tracker's, to look and to break things.
-    pub(crate) raw: redis::aio::MultiplexedConnection,
-}
-
-pub(crate) fn redis_url() -> Result<String> {
-    std::env::var("ERASURE_TEST_REDIS").context("ERASURE_TEST_REDIS is not set; run ./tests/run")
+    /// The Redis beside the tracker, to look and to break things.
+    pub(crate) redis: Redis,
 }
 
 impl World {
+    /// A world on the server of the test run.
     pub(crate) async fn new() -> Result<Self> {
-        let url = redis_url()?;
-        let key_prefix = format!("t{:08x}", Uuid::new_v4().as_u128() >> 96);
-        let config = Config {
-            url: url.clone(),
-            key_prefix,
-            partitions: 4,
-            ..Config::default()
-        };
+        Self::at(&Place::Server).await
+    }
+
+    pub(crate) async fn at(place: &Place) -> Result<Self> {
+        let (config, redis) = place.open().await?;
         let ledger = LedgerId(Uuid::new_v4());
-        let tracker = Tracker::connect(&config, ledger).await?;
-        let raw = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        let tracker = redis.tracker(&config, ledger).await?;
         Ok(Self {
             config,
             ledger,
             tracker,
-            raw,
+            redis,
         })
     }
 
-    pub(crate) async fn keys(&mut self) -> Result<Vec<String>> {
-        let pattern = format!("{}:*", self.config.key_prefix);
-        Ok(redis::cmd("KEYS").arg(pattern).query_async(&mut self.raw).await?)
+    /// Another ledger's tracker, on the same keys.
+    pub(crate) async fn of(&self, ledger: LedgerId) -> Result<Tracker, Error> {
+        self.redis.tracker(&self.config, ledger).await
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Vec<String>> {
+        self.redis.keys(&self.config.key_prefix).await
     }
 
     /// How many entries the outbox holds.
-    pub(crate) async fn told(&mut self) -> Result<u64> {
+    pub(crate) async fn told(&self) -> Result<usize> {
         let mut told = 0;
         for key in self.keys().await?.into_iter().filter(|key| key.ends_with(":out")) {
-            told += redis::cmd("XLEN").arg(&key).query_async::<u64>(&mut self.raw).await?;
+            told += self.redis.stream_length(&key).await?;
         }
         Ok(told)
     }
 
-    pub(crate) async fn wipe(&mut self) -> Result<()> {
-        for key in self.keys().await? {
-            redis::cmd("DEL").arg(key).exec_async(&mut self.raw).await?;
-        }
-        Ok(())
+    pub(crate) async fn wipe(&self) -> Result<()> {
+        self.redis.wipe(&self.config.key_prefix).await
     }
 
     pub(crate) fn header(&self, subjects: u64, plan: &[PlanEntry]) -> Header {
