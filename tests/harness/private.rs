@@ -22,6 +22,8 @@ const WRITTEN: Duration = Duration::from_secs(10);
 pub enum Kind {
     /// RabbitMQ.
     RabbitMq,
+    /// RabbitMQ of the next major version; see `deploy/rabbitmq4`.
+    RabbitMq4,
     /// Redis, with an append-only file.
     Redis,
     /// PostgreSQL.
@@ -32,6 +34,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::RabbitMq => "rabbitmq",
+            Self::RabbitMq4 => "rabbitmq4",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
         }
@@ -52,13 +55,27 @@ impl PrivateServer {
     /// # Errors
     /// When it does not start.
     pub fn start(kind: Kind) -> Result<Self> {
+        Self::start_with(kind, &[])
+    }
+
+    /// Starts a RabbitMQ of the same version as a node of the cluster of which this one is the first.
+    ///
+    /// # Errors
+    /// When it does not start or does not join.
+    pub fn start_joined(&self) -> Result<Self> {
+        let first = self.dir.path().display().to_string();
+        Self::start_with(self.kind, &["--join", &first])
+    }
+
+    fn start_with(kind: Kind, options: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("erasure-private.")
             .tempdir()
             .context("making a folder")?;
         let server = Self { kind, dir };
         let own_pid = std::process::id().to_string();
-        server.services(&["start"], &["--until", &own_pid, "--durable"])?;
+        let options = [&["--until", &own_pid, "--durable"], options].concat();
+        server.services(&["start"], &options)?;
         Ok(server)
     }
 
@@ -159,14 +176,21 @@ impl PrivateServer {
     /// # Errors
     /// When it does not.
     pub async fn remembers(&self, queue: &str) -> Result<()> {
-        let names = self
-            .folder()
-            .join("data/erasure@localhost/quorum/erasure@localhost/names.dets");
+        let node = self.node_name()?;
+        let names = self.folder().join(format!("data/{node}/quorum/{node}/names.dets"));
         let written = || async {
             let bytes = std::fs::read(&names).unwrap_or_default();
             bytes.windows(queue.len()).any(|window| window == queue.as_bytes())
         };
         eventually_true("RabbitMQ has written the queue's name", WRITTEN, written).await
+    }
+
+    /// What RabbitMQ calls itself.
+    ///
+    /// # Errors
+    /// When it has not been started, or is none.
+    pub fn node_name(&self) -> Result<String> {
+        Ok(format!("{}@localhost", self.read("node")?))
     }
 
     /// Its process id.

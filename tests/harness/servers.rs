@@ -1,6 +1,6 @@
 //! The servers of the test run, shared by all tests: each isolates itself by a prefix or a schema.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -9,10 +9,21 @@ pub struct Servers {
     pub amqp: String,
     /// Its management API, when it has one.
     pub amqp_management: Option<String>,
+    /// The RabbitMQ 4 of the run, where there is one.
+    pub rabbitmq4: Option<RabbitMq4>,
     /// `redis://…`.
     pub redis: String,
     /// `postgres://…`, of a login that may create schemas and databases.
     pub postgres: String,
+}
+
+/// A second RabbitMQ, of the next major version.
+#[derive(Clone, Debug)]
+pub struct RabbitMq4 {
+    /// `amqp://…`.
+    pub amqp: String,
+    /// Its management API.
+    pub management: String,
 }
 
 impl Servers {
@@ -24,9 +35,31 @@ impl Servers {
         Ok(Self {
             amqp: wanted("ERASURE_TEST_AMQP")?,
             amqp_management: std::env::var("ERASURE_TEST_AMQP_MANAGEMENT").ok(),
+            rabbitmq4: RabbitMq4::of_this_run()?,
             redis: wanted("ERASURE_TEST_REDIS")?,
             postgres: wanted("ERASURE_TEST_POSTGRES")?,
         })
+    }
+}
+
+impl RabbitMq4 {
+    /// Where it is. A machine without one says so and goes on; CI does not.
+    ///
+    /// # Errors
+    /// When there is none and this is CI.
+    pub fn of_this_run() -> Result<Option<Self>> {
+        let named = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let amqp = named("ERASURE_TEST_AMQP_4");
+        ensure!(
+            amqp.is_some() || named("CI").is_none_or(|ci| ci != "true"),
+            "RabbitMQ 4.x is not here, and CI must have it"
+        );
+        if amqp.is_none() {
+            eprintln!("NOT RUN: RabbitMQ 4.x is not here");
+        }
+        Ok(amqp
+            .zip(named("ERASURE_TEST_AMQP_4_MANAGEMENT"))
+            .map(|(amqp, management)| Self { amqp, management }))
     }
 }
 

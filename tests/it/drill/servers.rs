@@ -7,6 +7,7 @@ use erasure_tests::{
     eventually::eventually_true,
     private::{Kind, PrivateServer},
     producer::{Message, Producer, Published},
+    servers::RabbitMq4,
 };
 use lapin::{
     ConnectionProperties,
@@ -52,7 +53,19 @@ async fn a_paused_redis_is_silent_until_it_goes_on() -> Result<()> {
 
 #[tokio::test]
 async fn a_killed_rabbitmq_keeps_what_it_confirmed_and_a_wiped_one_knows_no_queue() -> Result<()> {
-    let server = PrivateServer::start(Kind::RabbitMq)?;
+    keeps_what_it_confirmed(Kind::RabbitMq).await
+}
+
+#[tokio::test]
+async fn a_killed_rabbitmq_4_keeps_what_it_confirmed_and_a_wiped_one_knows_no_queue() -> Result<()> {
+    match RabbitMq4::of_this_run()? {
+        Some(_) => keeps_what_it_confirmed(Kind::RabbitMq4).await,
+        None => Ok(()),
+    }
+}
+
+async fn keeps_what_it_confirmed(kind: Kind) -> Result<()> {
+    let server = PrivateServer::start(kind)?;
     declare(&server.url(), "kept").await?;
     server.remembers("kept").await?;
     let message = Message {
@@ -102,7 +115,8 @@ async fn a_killed_postgresql_keeps_what_it_committed() -> Result<()> {
 
 #[tokio::test]
 async fn nothing_is_left_of_a_dropped_server() -> Result<()> {
-    for kind in [Kind::RabbitMq, Kind::Redis, Kind::Postgres] {
+    let rabbitmq4 = RabbitMq4::of_this_run()?.map(|_| Kind::RabbitMq4);
+    for kind in [Kind::RabbitMq, Kind::Redis, Kind::Postgres].into_iter().chain(rabbitmq4) {
         let server = PrivateServer::start(kind)?;
         let folder = server.folder();
         let processes = processes_naming(&folder)?;
