@@ -8,7 +8,7 @@
 mod cluster;
 mod completion;
 mod conformance;
-mod model;
+mod machine;
 mod place;
 mod recovery;
 mod robustness;

@@ -24,8 +24,11 @@ impl World {
     }
 
     pub(crate) async fn at(place: &Place) -> Result<Self> {
+        Self::of_ledger(place, LedgerId(Uuid::new_v4())).await
+    }
+
+    pub(crate) async fn of_ledger(place: &Place, ledger: LedgerId) -> Result<Self> {
         let (config, redis) = place.open().await?;
-        let ledger = LedgerId(Uuid::new_v4());
         let tracker = redis.tracker(&config, ledger).await?;
         Ok(Self {
             config,
@@ -58,33 +61,7 @@ impl World {
     }
 
     pub(crate) fn header(&self, subjects: u64, plan: &[PlanEntry]) -> Header {
-        let tenant = TenantId::new("acme").unwrap();
-        let request_id = RequestId::new(Uuid::new_v4().to_string()).unwrap();
-        Header {
-            ledger: self.ledger,
-            request: RequestKey::of(&tenant, &request_id),
-            request_id,
-            tenant,
-            operation: Operation::Erase,
-            options: Options::default(),
-            lane: Lane::for_subjects(subjects),
-            plan: Plan::new(plan.to_vec()),
-            subjects,
-            slices: u32::try_from(subjects.div_ceil(512)).unwrap(),
-            key: Some(WrappedKey {
-                key: KeyId("2026-11-a1b2c3".to_owned()),
-                wrapped: Sealed(vec![0xa5; 60]),
-            }),
-            received_at: Millis(1_790_000_000_000),
-            accepted_at: Millis(1_790_000_000_900),
-            due_at: Millis(1_792_592_000_000),
-            ticket: None,
-            state: RequestState::Running,
-            finished_at: None,
-            overdue: false,
-            at_risk: false,
-            generation: 1,
-        }
+        blank_header(self.ledger, Uuid::new_v4(), subjects, plan)
     }
 
     /// Projects a request on this many subjects.
@@ -100,6 +77,37 @@ impl World {
 
     pub(crate) async fn claim(&self, header: &Header, entry: usize, slice: u32) -> Result<Claimed> {
         Ok(self.tracker.claim(&[claim_of(header, entry, slice)]).await?.remove(0))
+    }
+}
+
+/// A header that runs and says nothing else.
+pub(crate) fn blank_header(ledger: LedgerId, id: Uuid, subjects: u64, plan: &[PlanEntry]) -> Header {
+    let tenant = TenantId::new("acme").unwrap();
+    let request_id = RequestId::new(id.to_string()).unwrap();
+    Header {
+        ledger,
+        request: RequestKey::of(&tenant, &request_id),
+        request_id,
+        tenant,
+        operation: Operation::Erase,
+        options: Options::default(),
+        lane: Lane::for_subjects(subjects),
+        plan: Plan::new(plan.to_vec()),
+        subjects,
+        slices: u32::try_from(subjects.div_ceil(512)).unwrap(),
+        key: Some(WrappedKey {
+            key: KeyId("2026-11-a1b2c3".to_owned()),
+            wrapped: Sealed(vec![0xa5; 60]),
+        }),
+        received_at: Millis(1_790_000_000_000),
+        accepted_at: Millis(1_790_000_000_900),
+        due_at: Millis(1_792_592_000_000),
+        ticket: None,
+        state: RequestState::Running,
+        finished_at: None,
+        overdue: false,
+        at_risk: false,
+        generation: 1,
     }
 }
 
