@@ -85,6 +85,7 @@ pub(crate) async fn connect_for_ever(
 ) -> Option<Connection> {
     loop {
         let attempt = tokio::select! {
+            biased;
             () = stop.cancelled() => return None,
             attempt = connect(config, name) => attempt,
         };
@@ -100,6 +101,7 @@ pub(crate) async fn rest(pauses: &mut Pauses, stop: &CancellationToken, name: &s
     let pause = pauses.next();
     tracing::warn!(session = name, error = %error.detail(), pause_ms = pause.as_millis(), "broker session ended, connecting again");
     tokio::select! {
+        biased;
         () = stop.cancelled() => None,
         () = tokio::time::sleep(pause) => Some(()),
     }

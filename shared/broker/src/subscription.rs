@@ -83,6 +83,7 @@ pub(crate) async fn run(subscription: Subscription) {
     loop {
         let opening = session::connect_for_ever(&subscription.config, &name, &mut pauses, &subscription.stop);
         let connection = tokio::select! {
+            biased;
             () = subscription.deliveries.closed() => return,
             connection = opening => connection,
         };
@@ -120,6 +121,7 @@ impl Subscription {
                 Ended::Stopped | Ended::Abandoned => return Ok(ended),
                 Ended::Paused => {}
                 Ended::Dropped => tokio::select! {
+                    biased;
                     () = self.stop.cancelled() => {}
                     () = tokio::time::sleep(RECYCLE_PAUSE) => {}
                 },
@@ -129,6 +131,7 @@ impl Subscription {
 
     async fn wait_while_paused(&self, connection: &Connection) -> Result<Ended, Error> {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => Ok(Ended::Stopped),
             () = self.deliveries.closed() => Ok(Ended::Abandoned),
             () = until_true(self.wanted.clone()) => Ok(Ended::Paused),
@@ -233,6 +236,7 @@ impl Subscription {
             generation.settle(DRAIN_GRACE, true).await;
         };
         tokio::select! {
+            biased;
             () = self.deliveries.closed() => generation.settle(self.config.settle_grace(), false).await,
             settled = tokio::time::timeout(DRAIN_GRACE, settled) => if settled.is_err() {
                 tracing::warn!("deliveries were still unsettled when the time to drain was over; they will be delivered again");

@@ -83,8 +83,9 @@ impl LaneRun {
                 self.worker.health.waiting(&self.part, pause.to_string());
                 // What is prefetched stays in hand: giving it back would raise its delivery count without its fault.
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
+                    biased;
                     () = stop.cancelled() => {}
+                    () = tokio::time::sleep(wait) => {}
                 }
             }
         }

@@ -124,8 +124,9 @@ impl Intake {
                 Err(error) => {
                     self.health.waiting(part, error.to_string());
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
+                        biased;
                         () = stop.cancelled() => {}
+                        () = tokio::time::sleep(wait) => {}
                     }
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }

@@ -29,8 +29,9 @@ impl Reconciler {
                     Err(error) => {
                         self.health.waiting("reconciler.acts", ticker::in_full(&error));
                         tokio::select! {
-                            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                            biased;
                             () = stop.cancelled() => {}
+                            () = tokio::time::sleep(Duration::from_millis(500)) => {}
                         }
                     }
                 }

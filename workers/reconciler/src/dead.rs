@@ -47,8 +47,9 @@ impl Reconciler {
                 if let Err(error) = self.collect_one(&source, delivery).await {
                     self.health.waiting("reconciler.dead", ticker::in_full(&error));
                     tokio::select! {
-                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                        biased;
                         () = stop.cancelled() => {}
+                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
                     }
                 } else {
                     self.health.ready("reconciler.dead");

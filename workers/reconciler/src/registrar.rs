@@ -24,8 +24,9 @@ impl Reconciler {
                 Err(error) => self.health.waiting("reconciler.register", in_full(&error)),
             }
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                biased;
                 () = stop.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
         }
     }

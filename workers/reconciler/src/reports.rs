@@ -23,8 +23,9 @@ impl Reconciler {
                 // The deliveries were dropped: the broker hands them out again.
                 self.health.waiting("reconciler.reports", crate::ticker::in_full(&error));
                 tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                    biased;
                     () = stop.cancelled() => {}
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
                 }
             } else {
                 self.health.ready("reconciler.reports");

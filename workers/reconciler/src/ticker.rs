@@ -48,9 +48,10 @@ impl Part<'_> {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = rung(self.bell) => {}
+                biased;
                 () = stop.cancelled() => {}
+                () = rung(self.bell) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
