@@ -1,9 +1,7 @@
 //! What is done in the place of a rule that is broken on purpose. Nothing of it is in a build without drills.
 
-use lapin::{
-    Channel,
-    types::{AMQPValue, FieldTable},
-};
+use crate::Channel;
+use lapin::types::{AMQPValue, FieldTable};
 use std::{
     collections::HashSet,
     sync::{Mutex, PoisonError},
@@ -16,7 +14,11 @@ static LAST_DEATH: Mutex<Option<AMQPValue>> = Mutex::new(None);
 
 /// One wait for all confirmations: it tells what came back, and nothing of what was refused.
 pub(crate) async fn wait_for_all(channel: &Channel) -> HashSet<String> {
-    let returned = channel.wait_for_confirms().await.unwrap_or_default();
+    let returned = match channel {
+        Channel::Amqp(amqp) => amqp.channel.wait_for_confirms().await.unwrap_or_default(),
+        #[cfg(feature = "double")]
+        Channel::Memory(_) => Vec::new(),
+    };
     let ids = returned
         .into_iter()
         .filter_map(|it| it.delivery.properties.message_id().clone());

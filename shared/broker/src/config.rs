@@ -33,6 +33,10 @@ pub struct Config {
     pub settle_grace_ms: u64,
     /// How many messages are sent before their confirmations are awaited.
     pub publish_window: usize,
+    /// The double to talk to, instead of a broker.
+    #[cfg(feature = "double")]
+    #[serde(skip)]
+    pub double: Option<crate::double::Process>,
 }
 
 impl Default for Config {
@@ -50,6 +54,8 @@ impl Default for Config {
             reconnect_pause_ms_max: 10_000,
             settle_grace_ms: 10_000,
             publish_window: 512,
+            #[cfg(feature = "double")]
+            double: None,
         }
     }
 }
@@ -61,7 +67,7 @@ impl Config {
     /// With a sentence that names the key, when the URL is missing or unreadable, the prefix would not fit a name, or a limit is 0.
     pub fn check(&self) -> Result<(), Error> {
         let wrong = |text: &str| Err(Error::Config(text.to_owned()));
-        if self.url_file.is_none() {
+        if self.url_file.is_none() && !self.is_double() {
             self.uri()?;
         }
         let prefix_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -96,6 +102,14 @@ impl Config {
         uri.query.heartbeat = Some(self.heartbeat_s);
         uri.query.connection_timeout = Some(self.connect_timeout_ms);
         Ok(uri)
+    }
+
+    /// Whether the double is at the other end.
+    pub(crate) fn is_double(&self) -> bool {
+        #[cfg(feature = "double")]
+        return self.double.is_some();
+        #[cfg(not(feature = "double"))]
+        return false;
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {

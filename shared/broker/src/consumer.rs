@@ -2,7 +2,6 @@
 
 use crate::{
     Config, Delivery, Source,
-    delivery::Meta,
     subscription::{self, Parcel, Raw},
 };
 use std::{
@@ -48,7 +47,6 @@ pub struct Consumer {
     partial: Vec<Delivery>,
     ended: bool,
     options: ConsumerOptions,
-    limit: Duration,
     control: ConsumerControl,
     task: JoinHandle<()>,
 }
@@ -115,7 +113,6 @@ impl Consumer {
             partial: Vec::new(),
             ended: false,
             options,
-            limit: config.response_timeout(),
             control: ConsumerControl {
                 wanted: Arc::new(wanted),
                 connected,
@@ -154,13 +151,12 @@ impl Consumer {
 
     /// A delivery of a channel that is being given up goes back to its queue by itself.
     fn admit(&mut self, raw: Raw) {
-        let Raw { message, generation } = raw;
+        let Raw { mut message, generation } = raw;
         generation.buffered.fetch_sub(1, Ordering::AcqRel);
         generation.changed.notify_one();
         if !generation.closing.load(Ordering::Acquire) {
-            let meta = Meta::of(&message, self.options.body_bytes_max);
-            self.partial
-                .push(Delivery::new(message.data, meta, message.acker, generation, self.limit));
+            message.meta.too_large = message.body.len() > self.options.body_bytes_max;
+            self.partial.push(Delivery::new(message, generation));
         }
     }
 

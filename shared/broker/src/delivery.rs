@@ -1,14 +1,13 @@
 //! One received message and how it is settled.
 
-use crate::{broken, session};
+use crate::{
+    broken,
+    received::{Acker, Received},
+};
 use erasure_drill::{Rule, is_broken};
 use erasure_protocol::Millis;
 use futures_util::future::join_all;
-use lapin::{
-    Acker,
-    options::{BasicAckOptions, BasicRejectOptions},
-    types::{AMQPValue, FieldTable},
-};
+use lapin::types::{AMQPValue, FieldTable};
 use std::{
     fmt,
     sync::{
@@ -66,7 +65,7 @@ impl fmt::Debug for Meta {
 }
 
 impl Meta {
-    pub(crate) fn of(delivery: &lapin::message::Delivery, body_bytes_max: usize) -> Self {
+    pub(crate) fn of(delivery: &lapin::message::Delivery) -> Self {
         let properties = &delivery.properties;
         let text = |it: &Option<lapin::types::ShortString>| it.as_ref().map(ToString::to_string);
         let headers = properties.headers().as_ref();
@@ -87,7 +86,7 @@ impl Meta {
                 .and_then(plain_text),
             published_at: (*properties.timestamp())
                 .map(|seconds| Millis(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))),
-            too_large: delivery.data.len() > body_bytes_max,
+            too_large: false,
         }
     }
 }
@@ -171,7 +170,6 @@ pub struct Delivery {
     pub meta: Meta,
     acker: Acker,
     generation: Arc<Generation>,
-    limit: Duration,
     settled: bool,
 }
 
@@ -185,14 +183,14 @@ impl fmt::Debug for Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(body: Vec<u8>, meta: Meta, acker: Acker, generation: Arc<Generation>, limit: Duration) -> Self {
+    pub(crate) fn new(received: Received, generation: Arc<Generation>) -> Self {
         generation.in_flight.fetch_add(1, Ordering::AcqRel);
+        let Received { body, meta, acker } = received;
         Self {
             body,
             meta,
             acker,
             generation,
-            limit,
             settled: false,
         }
     }
@@ -216,14 +214,11 @@ impl Delivery {
         if self.generation.over.load(Ordering::Acquire) {
             return Settled::Stale;
         }
-        let told = async {
-            if done {
-                self.acker.ack(BasicAckOptions::default()).await
-            } else {
-                self.acker.reject(BasicRejectOptions { requeue: true }).await
-            }
+        let told = if done {
+            self.acker.ack().await
+        } else {
+            self.acker.reject().await
         };
-        let told = session::within(self.limit, "settling a delivery", told).await;
         match told {
             Ok(true) => {
                 self.settled = true;

@@ -56,6 +56,12 @@ impl Error {
         }
     }
 
+    /// The connection, or what was open on it, is no more.
+    pub(crate) fn gone(doing: &str) -> Self {
+        let source = io::Error::new(io::ErrorKind::ConnectionReset, "gone");
+        Self::broker(doing, source.into())
+    }
+
     /// The AMQP reply code, when the broker gave one.
     #[must_use]
     pub fn code(&self) -> Option<u16> {

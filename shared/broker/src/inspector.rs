@@ -1,16 +1,7 @@
 //! Looking into queues: how deep they are, and what lies in the dead ones.
 
-use crate::{
-    Config, Error, Meta, Names, Settled, Source,
-    session::{self, within},
-};
-use lapin::{
-    Channel, Connection,
-    message::BasicGetMessage,
-    options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
-use std::{fmt, sync::Arc, time::Duration};
+use crate::{Channel, Config, Connection, Error, Meta, Names, Received, Settled, Source, received::Acker};
+use std::{fmt, sync::Arc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -52,10 +43,9 @@ pub struct Parked {
     pub body: Vec<u8>,
     /// What it says besides.
     pub meta: Meta,
-    message: BasicGetMessage,
+    acker: Acker,
     /// Dropping the last handle closes the channel, which gives back whatever is unsettled on it.
     _channel: Channel,
-    limit: Duration,
 }
 
 impl fmt::Debug for Parked {
@@ -68,9 +58,8 @@ impl fmt::Debug for Parked {
 }
 
 impl Parked {
-    fn of(mut message: BasicGetMessage, channel: &Channel, limit: Duration) -> Self {
-        let body = std::mem::take(&mut message.delivery.data);
-        let meta = Meta::of(&message.delivery, usize::MAX);
+    fn of(message: Received, channel: &Channel) -> Self {
+        let Received { body, meta, acker } = message;
         let id = meta
             .message_id
             .clone()
@@ -79,16 +68,14 @@ impl Parked {
             id,
             body,
             meta,
-            message,
+            acker,
             _channel: channel.clone(),
-            limit,
         }
     }
 
     /// Removes it from its queue, for good.
     pub async fn remove(self) -> Settled {
-        let removing = self.message.delivery.acker.ack(BasicAckOptions::default());
-        match within(self.limit, "removing a parked message", removing).await {
+        match self.acker.ack().await {
             Ok(true) => Settled::Done,
             Ok(false) | Err(_) => Settled::Stale,
         }
@@ -113,18 +100,10 @@ impl Inspector {
     pub async fn queue_state(&self, source: &Source) -> Result<Option<QueueState>, Error> {
         let queue = self.names.source(source);
         let channel = self.channel().await?;
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
-        let asking = channel.queue_declare(queue.as_str().into(), options, FieldTable::default());
-        match within(self.config.response_timeout(), format!("looking at queue {queue}"), asking).await {
+        match channel.queue_state(&queue).await {
             Ok(state) => {
-                session::close_channel(&self.config, &channel).await?;
-                Ok(Some(QueueState {
-                    ready: state.message_count().into(),
-                    consumers: state.consumer_count(),
-                }))
+                channel.close().await?;
+                Ok(Some(state))
             }
             Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
@@ -169,29 +148,26 @@ impl Inspector {
     /// Says goodbye to the broker.
     pub async fn close(&self) {
         if let Some(connection) = self.connection.lock().await.take() {
-            session::close(&self.config, &connection).await;
+            connection.close(&self.config).await;
         }
     }
 
     async fn next(&self, channel: &Channel, source: &Source) -> Result<Option<Parked>, Error> {
-        let queue = self.names.source(source);
-        let limit = self.config.response_timeout();
-        let getting = channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
-        let message = within(limit, format!("getting a message from {queue}"), getting).await?;
-        Ok(message.map(|message| Parked::of(message, channel, limit)))
+        let message = channel.get(&self.names.source(source)).await?;
+        Ok(message.map(|message| Parked::of(message, channel)))
     }
 
     /// A channel of the connection at hand, or of a new one when that broke.
     async fn channel(&self) -> Result<Channel, Error> {
         let mut slot = self.connection.lock().await;
-        if let Some(connection) = slot.as_ref().filter(|it| it.status().connected())
-            && let Ok(channel) = session::channel(&self.config, connection).await
+        if let Some(connection) = slot.as_ref().filter(|it| it.is_connected())
+            && let Ok(channel) = connection.channel(&self.config).await
         {
             return Ok(channel);
         }
         *slot = None;
-        let connection = session::connect(&self.config, "erasure inspector").await?;
-        let channel = session::channel(&self.config, &connection).await;
+        let connection = Connection::open(&self.config, "erasure inspector").await?;
+        let channel = connection.channel(&self.config).await;
         *slot = Some(connection);
         channel
     }

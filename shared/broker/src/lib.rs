@@ -8,12 +8,19 @@
 //!
 //! lapin's own recovery stays off: it resumes silently with delivery tags that start at 1 again.
 
+mod amqp;
 mod apply;
 mod broken;
+mod channel;
 mod config;
+mod confirm;
+mod connection;
 mod consumer;
 mod delivery;
+#[cfg(feature = "double")]
+pub mod double;
 mod error;
+mod inflow;
 mod inspector;
 mod message;
 mod names;
@@ -21,11 +28,18 @@ mod pause;
 mod permission;
 mod publisher;
 mod publishing;
+mod received;
 mod server;
 mod session;
 mod subscription;
 mod topology;
 mod verify;
+
+pub(crate) use channel::Channel;
+pub(crate) use confirm::Confirm;
+pub(crate) use connection::Connection;
+pub(crate) use inflow::Inflow;
+pub(crate) use received::Received;
 
 pub use apply::{Applied, apply};
 pub use config::Config;

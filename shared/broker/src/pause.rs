@@ -9,11 +9,15 @@ pub(crate) struct Pauses {
     min_ms: u64,
     max_ms: u64,
     failures: u32,
+    /// Where below the bound.
+    choose: fn(u64) -> u64,
 }
 
 impl Pauses {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
+            // Before the double, the same must happen each time.
+            choose: if config.is_double() { longest } else { anywhere },
             min_ms: config.reconnect_pause_ms_min,
             max_ms: config.reconnect_pause_ms_max,
             failures: 0,
@@ -29,7 +33,7 @@ impl Pauses {
     pub(crate) fn next(&mut self) -> Duration {
         let bound = self.bound_ms();
         self.failures = self.failures.saturating_add(1);
-        Duration::from_millis(random() % (bound + 1))
+        Duration::from_millis((self.choose)(bound))
     }
 
     fn bound_ms(&self) -> u64 {
@@ -38,8 +42,12 @@ impl Pauses {
 }
 
 /// Version 4 UUIDs are random in their low 62 bits, which spares a crate.
-fn random() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().1 & (u64::MAX >> 2)
+fn anywhere(bound_ms: u64) -> u64 {
+    (uuid::Uuid::new_v4().as_u64_pair().1 & (u64::MAX >> 2)) % (bound_ms + 1)
+}
+
+fn longest(bound_ms: u64) -> u64 {
+    bound_ms
 }
 
 #[cfg(test)]
@@ -52,6 +60,7 @@ mod tests {
             min_ms: 100,
             max_ms: 1_000,
             failures: 0,
+            choose: anywhere,
         };
         let bounds: Vec<u64> = (0..6)
             .map(|_| {

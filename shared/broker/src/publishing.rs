@@ -1,27 +1,14 @@
 //! The session behind a publisher: windows of messages, their confirmations, and what becomes of them when it breaks.
 
-use crate::{
-    Config, Error, Outgoing, PublishError, Route, broken,
-    pause::Pauses,
-    session::{self, LOOK_EVERY},
-};
+use crate::{Channel, Config, Connection, Error, Outgoing, PublishError, Route, broken, pause::Pauses, session};
 use erasure_drill::{Point, Rule, is_broken, point};
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::{AMQPValue, FieldTable},
-};
-use std::{
-    collections::{HashSet, VecDeque},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::collections::{HashSet, VecDeque};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-const PERSISTENT: u8 = 2;
 /// Reply codes by which the broker speaks of the message, not of itself: too large, no permission, not found, not as agreed,
 /// frame error, not allowed.
 const CODES_OF_A_MESSAGE: [u16; 6] = [311, 403, 404, 406, 501, 530];
@@ -64,7 +51,7 @@ pub(crate) async fn run(mut publishing: Publishing) {
         let Some(connection) = opening.await else { return };
         let served = Box::pin(publishing.serve(&connection, &mut backlog, &mut pauses)).await;
         publishing.connected.send_replace(false);
-        session::close(&publishing.config, &connection).await;
+        connection.close(&publishing.config).await;
         let Err(error) = served else { return };
         backlog.retain(|job: &Job| !job.reply.is_closed());
         if session::rest(&mut pauses, &publishing.stop, &name, &error).await.is_none() {
@@ -85,12 +72,12 @@ impl Publishing {
                 continue;
             };
             let Broken { error, window } = broken;
-            if connection.status().blocked() {
+            if connection.is_blocked() {
                 tracing::error!("the broker blocks publishers: it is out of memory or disk (see its alarms)");
             }
             let refused = error.code().filter(|code| CODES_OF_A_MESSAGE.contains(code));
             put_back(backlog, window, refused);
-            if refused.is_none() || !connection.status().connected() {
+            if refused.is_none() || !connection.is_connected() {
                 return Err(error);
             }
             channel = self.confirming(connection).await?;
@@ -99,15 +86,15 @@ impl Publishing {
     }
 
     async fn confirming(&self, connection: &Connection) -> Result<Channel, Error> {
-        let channel = session::channel(&self.config, connection).await?;
-        let asking = channel.confirm_select(ConfirmSelectOptions::default());
-        session::within(self.config.response_timeout(), "asking for confirmations", asking).await?;
+        let channel = connection.channel(&self.config).await?;
+        channel.ask_for_confirms().await?;
         Ok(channel)
     }
 
     /// Waits until there is something to send; `false` when there will be nothing more.
     async fn gather(&mut self, connection: &Connection, channel: &Channel, backlog: &mut VecDeque<Job>) -> Result<bool, Error> {
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let lost = channel.lost(connection);
+        tokio::pin!(lost);
         while backlog.is_empty() {
             tokio::select! {
                 biased;
@@ -116,10 +103,7 @@ impl Publishing {
                     Some(job) => backlog.push_back(job),
                     None => return Ok(false),
                 },
-                _ = look.tick() => if !connection.status().connected() || !channel.status().connected() {
-                    let source = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "gone");
-                    return Err(Error::broker("the connection was lost", source.into()));
-                },
+                error = &mut lost => return Err(error),
             }
         }
         while backlog.len() < self.config.publish_window
@@ -139,7 +123,7 @@ impl Publishing {
         let mut confirms = Vec::with_capacity(window.len());
         let mut failure = None;
         for job in &window {
-            match self.hand_over(channel, job).await {
+            match channel.publish(&job.message, &job.target).await {
                 Ok(confirm) => confirms.push(confirm),
                 Err(error) => {
                     failure = Some(error);
@@ -158,18 +142,12 @@ impl Publishing {
             returned = broken::wait_for_all(channel).await;
         }
         for confirm in confirms {
-            match timeout_at(until, confirm).await {
-                Ok(Ok(confirmation)) => {
-                    verdicts.push(matches!(confirmation, Confirmation::Ack(_)));
-                    returned.extend(
-                        confirmation
-                            .take_message()
-                            .and_then(|it| it.delivery.properties.message_id().clone())
-                            .map(String::from),
-                    );
+            match timeout_at(until, confirm.verdict()).await {
+                Ok(Ok(verdict)) => {
+                    verdicts.push(verdict.acked);
+                    returned.extend(verdict.returned);
                 }
-                Ok(Err(source)) => {
-                    let error = Error::broker("awaiting a confirmation", source);
+                Ok(Err(error)) => {
                     failure = Some(failure.filter(|it| it.code().is_some()).unwrap_or(error));
                 }
                 Err(_) => {
@@ -189,22 +167,6 @@ impl Publishing {
             let _ = job.reply.send(result);
         }
         Ok(())
-    }
-
-    async fn hand_over(&self, channel: &Channel, job: &Job) -> Result<PublisherConfirm, Error> {
-        let (exchange, key) = &job.target;
-        let options = BasicPublishOptions {
-            mandatory: job.message.to.must_arrive(),
-            immediate: false,
-        };
-        let sending = channel.basic_publish(
-            exchange.as_str().into(),
-            key.as_str().into(),
-            options,
-            &job.message.body,
-            properties(&job.message),
-        );
-        session::within(self.config.response_timeout(), format!("publishing to {exchange}"), sending).await
     }
 }
 
@@ -250,21 +212,4 @@ fn put_back(backlog: &mut VecDeque<Job>, window: Vec<Job>, refused: Option<u16>)
         job.alone |= refused.is_some();
         backlog.push_front(job);
     }
-}
-
-fn properties(message: &Outgoing) -> BasicProperties {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let mut headers = FieldTable::default();
-    for (name, value) in &message.headers {
-        headers.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
-    }
-    if is_broken(Rule::RebuiltHeaders) {
-        broken::copy_death(&mut headers);
-    }
-    BasicProperties::default()
-        .with_delivery_mode(PERSISTENT)
-        .with_message_id(message.message_id.as_str().into())
-        .with_content_type(message.content_type.as_str().into())
-        .with_timestamp(now.as_secs())
-        .with_headers(headers)
 }

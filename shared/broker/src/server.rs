@@ -50,6 +50,10 @@ impl fmt::Display for ServerVersion {
 /// # Errors
 /// When it cannot be reached, is not RabbitMQ, or is older than [`ServerVersion::OLDEST`].
 pub async fn server_version(config: &Config) -> Result<ServerVersion, Error> {
+    #[cfg(feature = "double")]
+    if let Some(double) = &config.double {
+        return Ok(double.version());
+    }
     let limit: Duration = config.connect_timeout();
     let doing = "asking the broker for its version";
     let asked = tokio::time::timeout(limit, Box::pin(introduction(config, doing))).await;

@@ -1,7 +1,7 @@
 //! Opening connections and channels, each step with a limit in time.
 
-use crate::{Config, Error, pause::Pauses};
-use lapin::{Channel, Connection, ConnectionProperties, tcp::OwnedTLSConfig};
+use crate::{Config, Connection, Error, pause::Pauses};
+use lapin::tcp::OwnedTLSConfig;
 use std::{future::Future, sync::Once, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -44,36 +44,9 @@ pub(crate) fn tls(config: &Config) -> Result<OwnedTLSConfig, Error> {
     })
 }
 
-/// Opens a connection that the management page shows under this name.
-pub(crate) async fn connect(config: &Config, name: &str) -> Result<Connection, Error> {
-    let doing = "connecting to the broker";
-    let uri = config.uri()?;
-    let tls = tls(config)?;
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let runtime = lapin::runtime::default_runtime().map_err(|source| Error::broker(doing, source))?;
-    let opening = Box::pin(Connection::connect_uri_with_config(uri, properties, tls, runtime));
-    within(config.connect_timeout(), doing, opening).await
-}
-
-/// Opens a channel.
-pub(crate) async fn channel(config: &Config, connection: &Connection) -> Result<Channel, Error> {
-    within(config.response_timeout(), "opening a channel", connection.create_channel()).await
-}
-
-/// Says goodbye; whether the other side still listens does not matter.
-pub(crate) async fn close(config: &Config, connection: &Connection) {
-    let limit = config.response_timeout().min(Duration::from_secs(2));
-    let _ = within(limit, "closing the connection", connection.close(200, "done".into())).await;
-}
-
-/// Closes a channel, so that everything unsettled on it goes back to its queue.
-pub(crate) async fn close_channel(config: &Config, channel: &Channel) -> Result<(), Error> {
-    within(
-        config.response_timeout(),
-        "closing a channel",
-        channel.close(200, "done".into()),
-    )
-    .await
+/// How long a goodbye may take.
+pub(crate) fn close_within(config: &Config) -> Duration {
+    config.response_timeout().min(Duration::from_secs(2))
 }
 
 /// Connects until it works; `None` when told to stop meanwhile.
@@ -87,7 +60,7 @@ pub(crate) async fn connect_for_ever(
         let attempt = tokio::select! {
             biased;
             () = stop.cancelled() => return None,
-            attempt = connect(config, name) => attempt,
+            attempt = Connection::open(config, name) => attempt,
         };
         match attempt {
             Ok(connection) => return Some(connection),

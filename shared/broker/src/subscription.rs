@@ -1,17 +1,6 @@
 //! The session behind a consumer: connects, consumes, gives channels up, drains.
 
-use crate::{
-    Config, Error, Names, Source,
-    delivery::Generation,
-    pause::Pauses,
-    session::{self, LOOK_EVERY},
-};
-use futures_util::StreamExt;
-use lapin::{
-    Channel, Connection,
-    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
-    types::FieldTable,
-};
+use crate::{Channel, Config, Connection, Error, Inflow, Names, Received, Source, delivery::Generation, pause::Pauses, session};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -27,7 +16,7 @@ const RECYCLE_PAUSE: Duration = Duration::from_millis(250);
 /// A message as it came, with what it shares with the others of its channel.
 #[derive(Debug)]
 pub(crate) struct Raw {
-    pub(crate) message: lapin::message::Delivery,
+    pub(crate) message: Received,
     pub(crate) generation: Arc<Generation>,
 }
 
@@ -92,10 +81,10 @@ pub(crate) async fn run(subscription: Subscription) {
         subscription.connected.send_replace(false);
         match served {
             Ok(Ended::Stopped | Ended::Abandoned | Ended::Paused | Ended::Dropped) => {
-                return session::close(&subscription.config, &connection).await;
+                return connection.close(&subscription.config).await;
             }
             Err(error) => {
-                session::close(&subscription.config, &connection).await;
+                connection.close(&subscription.config).await;
                 if session::rest(&mut pauses, &subscription.stop, &name, &error).await.is_none() {
                     return;
                 }
@@ -135,31 +124,30 @@ impl Subscription {
             () = self.stop.cancelled() => Ok(Ended::Stopped),
             () = self.deliveries.closed() => Ok(Ended::Abandoned),
             () = until_true(self.wanted.clone()) => Ok(Ended::Paused),
-            error = lost(connection) => Err(error),
+            error = connection.lost() => Err(error),
         }
     }
 
     /// One channel, from its opening until everything handed out on it is settled.
     async fn consume(&self, connection: &Connection, queue: &str, pauses: &mut Pauses) -> Result<Ended, Error> {
-        let limit = self.config.response_timeout();
-        let channel = session::channel(&self.config, connection).await?;
-        let qos = channel.basic_qos(self.prefetch, BasicQosOptions::default());
-        session::within(limit, "limiting the prefetch", qos).await?;
-        let starting = channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
-        let mut stream = session::within(limit, format!("consuming from {queue}"), starting).await?;
+        let channel = connection.channel(&self.config).await?;
+        channel.prefetch(self.prefetch).await?;
+        let mut inflow = channel.consume(queue).await?;
         pauses.reset();
         self.connected.send_replace(true);
         let generation = Arc::new(Generation::default());
         let mut held = None;
-        let ended = self.forward(connection, &mut stream, &mut held, &generation).await;
+        let ended = self
+            .forward(connection, (&channel, &mut inflow), &mut held, &generation)
+            .await;
         let result = match ended {
             Ok(Ended::Stopped) => {
-                self.drain(&channel, stream, held, &generation).await;
+                self.drain(&channel, inflow, held, &generation).await;
                 Ok(Ended::Stopped)
             }
             Ok(ended) => {
                 generation.closing.store(true, Ordering::Release);
-                cancel(&channel, &stream, limit).await;
+                channel.cancel(&mut inflow).await;
                 generation.settle(self.config.settle_grace(), false).await;
                 Ok(ended)
             }
@@ -168,7 +156,7 @@ impl Subscription {
         generation.closing.store(true, Ordering::Release);
         generation.over.store(true, Ordering::Release);
         if result.is_ok() {
-            session::close_channel(&self.config, &channel).await?;
+            channel.close().await?;
         }
         result
     }
@@ -177,12 +165,12 @@ impl Subscription {
     async fn forward(
         &self,
         connection: &Connection,
-        stream: &mut lapin::Consumer,
+        (channel, inflow): (&Channel, &mut Inflow),
         held: &mut Option<Raw>,
         generation: &Arc<Generation>,
     ) -> Result<Ended, Error> {
         let mut wanted = self.wanted.clone();
-        let lost = lost(connection);
+        let lost = connection.lost();
         tokio::pin!(lost);
         loop {
             tokio::select! {
@@ -203,20 +191,20 @@ impl Subscription {
                     (Err(_), _) => return Ok(Ended::Abandoned),
                 },
                 () = self.deliveries.closed() => return Ok(Ended::Abandoned),
-                next = stream.next(), if held.is_none() => *held = Some(received(next, generation)?),
+                next = inflow.next(channel), if held.is_none() => *held = Some(received(next, generation)?),
             }
         }
     }
 
     /// Takes no more, hands out what came already, waits for it to be settled.
-    async fn drain(&self, channel: &Channel, mut stream: lapin::Consumer, mut held: Option<Raw>, generation: &Arc<Generation>) {
+    async fn drain(&self, channel: &Channel, mut inflow: Inflow, mut held: Option<Raw>, generation: &Arc<Generation>) {
         let limit = self.config.response_timeout();
-        cancel(channel, &stream, limit).await;
+        channel.cancel(&mut inflow).await;
         let hand_out = async {
             loop {
                 let raw = match held.take() {
                     Some(raw) => raw,
-                    None => match tokio::time::timeout(limit, stream.next()).await {
+                    None => match tokio::time::timeout(limit, inflow.next(channel)).await {
                         Ok(next @ Some(Ok(_))) => match received(next, generation) {
                             Ok(raw) => raw,
                             Err(_) => return,
@@ -245,42 +233,11 @@ impl Subscription {
     }
 }
 
-/// Returns when the connection is lost.
-async fn lost(connection: &Connection) -> Error {
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    loop {
-        look.tick().await;
-        if !connection.status().connected() {
-            return gone("the connection was lost");
-        }
-    }
-}
-
-fn gone(doing: &str) -> Error {
-    let source = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "gone");
-    Error::broker(doing, source.into())
-}
-
-fn received(next: Option<lapin::Result<lapin::message::Delivery>>, generation: &Arc<Generation>) -> Result<Raw, Error> {
-    match next {
-        Some(Ok(message)) => {
-            generation.buffered.fetch_add(1, Ordering::AcqRel);
-            Ok(Raw {
-                message,
-                generation: generation.clone(),
-            })
-        }
-        Some(Err(source)) => Err(Error::broker("consuming", source)),
-        None => Err(gone("the broker ended the consumer")),
-    }
-}
-
-async fn cancel(channel: &Channel, stream: &lapin::Consumer, limit: Duration) {
-    // If it fails the channel is broken, and closing it comes next anyway.
-    let _ = session::within(
-        limit,
-        "cancelling",
-        channel.basic_cancel(stream.tag(), BasicCancelOptions::default()),
-    )
-    .await;
+fn received(next: Option<Result<Received, Error>>, generation: &Arc<Generation>) -> Result<Raw, Error> {
+    let message = next.ok_or_else(|| Error::gone("the broker ended the consumer"))??;
+    generation.buffered.fetch_add(1, Ordering::AcqRel);
+    Ok(Raw {
+        message,
+        generation: generation.clone(),
+    })
 }

@@ -1,11 +1,6 @@
 //! Comparing what is on the broker with what has to be there, without changing anything.
 
-use crate::{Config, Error, ExchangeKind, Row, Topology, apply, server_version, session};
-use lapin::{
-    Channel, Connection,
-    options::{ExchangeDeclareOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
+use crate::{Channel, Config, Connection, Error, Row, Topology, server_version};
 use std::fmt;
 
 const NOT_ALLOWED: u16 = 403;
@@ -67,9 +62,9 @@ impl fmt::Display for Problem {
 pub async fn verify(config: &Config, topology: &Topology) -> Result<Vec<Problem>, Error> {
     let server = server_version(config).await?;
     let table = topology.clone().for_server(server).table();
-    let connection = session::connect(config, "erasure topology").await?;
+    let connection = Connection::open(config, "erasure topology").await?;
     let found = Box::pin(look_at_all(config, &connection, &table)).await;
-    session::close(config, &connection).await;
+    connection.close(config).await;
     let mut problems = found?;
     problems.push(policies(topology));
     problems.push(bindings(topology));
@@ -82,12 +77,14 @@ async fn look_at_all(config: &Config, connection: &Connection, table: &[Row]) ->
         match row {
             Row::Exchange { name, kind, .. } => {
                 let what = format!("exchange {name}");
-                let there = exchange_there(config, &session::channel(config, connection).await?, name, *kind).await;
+                let channel = connection.channel(config).await?;
+                let there = close_if_open(&channel, channel.exchange_there(name, *kind).await).await;
                 problems.extend(look_at(config, connection, row, what, there).await?);
             }
             Row::Queue { name, .. } => {
                 let what = format!("queue {name}");
-                let there = queue_there(config, &session::channel(config, connection).await?, name).await;
+                let channel = connection.channel(config).await?;
+                let there = close_if_open(&channel, channel.queue_state(name).await).await;
                 problems.extend(look_at(config, connection, row, what, there).await?);
             }
             Row::Binding { .. } => {}
@@ -105,7 +102,7 @@ async fn look_at(
     there: Result<(), Error>,
 ) -> Result<Option<Problem>, Error> {
     let compared = match there {
-        Ok(()) => apply::declare(config, &session::channel(config, connection).await?, row).await,
+        Ok(()) => connection.channel(config).await?.declare(row).await,
         Err(error) => Err(error),
     };
     let Err(error) = compared else { return Ok(None) };
@@ -125,31 +122,10 @@ async fn look_at(
     }
 }
 
-pub(crate) async fn exchange_there(config: &Config, channel: &Channel, name: &str, kind: ExchangeKind) -> Result<(), Error> {
-    let options = ExchangeDeclareOptions {
-        passive: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    let asking = channel.exchange_declare(name.into(), apply::kind_of(kind), options, FieldTable::default());
-    let there = session::within(config.response_timeout(), format!("looking for exchange {name}"), asking).await;
-    close_if_open(config, channel, there).await
-}
-
-pub(crate) async fn queue_there(config: &Config, channel: &Channel, name: &str) -> Result<(), Error> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let asking = channel.queue_declare(name.into(), options, FieldTable::default());
-    let there = session::within(config.response_timeout(), format!("looking for queue {name}"), asking).await;
-    close_if_open(config, channel, there.map(|_| ())).await
-}
-
-async fn close_if_open(config: &Config, channel: &Channel, there: Result<(), Error>) -> Result<(), Error> {
-    if there.is_ok() {
-        session::close_channel(config, channel).await?;
-    }
-    there
+/// A channel that has not refused stays open, and is closed.
+async fn close_if_open<T>(channel: &Channel, there: Result<T, Error>) -> Result<(), Error> {
+    there?;
+    channel.close().await
 }
 
 fn policies(topology: &Topology) -> Problem {

@@ -1,5 +1,6 @@
-use crate::world::{World, ids, message, one_by_one, single, soon, to_single};
-use erasure_broker::{ConsumerOptions, Settled};
+use crate::place::Place;
+use crate::world::{World, ack, ids, message, one_by_one, single, soon, to_single};
+use erasure_broker::{ConsumerOptions, Delivery, Settled};
 use std::time::Duration;
 
 fn batches(prefetch: u16, batch_max: usize, linger: Duration) -> ConsumerOptions {
@@ -11,9 +12,8 @@ fn batches(prefetch: u16, batch_max: usize, linger: Duration) -> ConsumerOptions
     }
 }
 
-#[tokio::test]
-async fn batches_fill_up_to_their_size_and_a_lone_message_does_not_wait_for_it() {
-    let world = World::new().await;
+async fn batches_fill_up_to_their_size_and_a_lone_message_does_not_wait_for_it(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     world.publish(&publisher, 20).await;
     let mut consumer = world.consumer(single(), batches(20, 8, Duration::from_secs(20)));
@@ -39,9 +39,8 @@ async fn batches_fill_up_to_their_size_and_a_lone_message_does_not_wait_for_it()
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_long_body_is_delivered_and_marked() {
-    let world = World::new().await;
+async fn a_long_body_is_delivered_and_marked(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let messages = vec![
         message(to_single(), "short", "12345678"),
@@ -57,24 +56,8 @@ async fn a_long_body_is_delivered_and_marked() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_rejected_delivery_comes_again_and_is_counted() {
-    let world = World::new().await;
-    let publisher = world.publisher();
-    world.publish(&publisher, 1).await;
-    let mut consumer = world.consumer(single(), one_by_one());
-    for before in 0..4 {
-        let delivery = soon("the message", consumer.next_batch()).await.unwrap().pop().unwrap();
-        assert_eq!(delivery.meta.delivery_count, before);
-        assert_eq!(delivery.meta.redelivered, before > 0);
-        assert_eq!(delivery.reject().await, Settled::Done);
-    }
-    world.end().await;
-}
-
-#[tokio::test]
-async fn a_dropped_delivery_comes_again_after_the_others_were_settled() {
-    let world = World::new().await;
+async fn a_dropped_delivery_comes_again_after_the_others_were_settled(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     world.publish(&publisher, 3).await;
     let mut consumer = world.consumer(single(), batches(3, 3, Duration::from_millis(500)));
@@ -97,9 +80,8 @@ async fn a_dropped_delivery_comes_again_after_the_others_were_settled() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn what_was_held_across_a_change_of_channel_is_stale_and_harmless() {
-    let world = World::new().await;
+async fn what_was_held_across_a_change_of_channel_is_stale_and_harmless(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     world.publish(&publisher, 2).await;
     let mut consumer = world.consumer(single(), batches(2, 2, Duration::from_millis(500)));
@@ -119,9 +101,8 @@ async fn what_was_held_across_a_change_of_channel_is_stale_and_harmless() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_paused_consumer_gives_its_messages_back_and_takes_them_again() {
-    let world = World::new().await;
+async fn a_paused_consumer_gives_its_messages_back_and_takes_them_again(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let mut consumer = world.consumer(single(), one_by_one());
     soon("the session", consumer.ready()).await;
@@ -147,9 +128,8 @@ async fn a_paused_consumer_gives_its_messages_back_and_takes_them_again() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn after_a_stop_what_was_prefetched_is_handed_out_and_settled() {
-    let world = World::new().await;
+async fn after_a_stop_what_was_prefetched_is_handed_out_and_settled(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     world.publish(&publisher, 10).await;
     let mut consumer = world.consumer(single(), batches(6, 2, Duration::from_millis(200)));
@@ -166,4 +146,65 @@ async fn after_a_stop_what_was_prefetched_is_handed_out_and_settled() {
     soon("the session's end", consumer.closed()).await;
     world.until(&single(), |state| state.ready == 4).await;
     world.end().await;
+}
+
+async fn no_more_than_the_prefetch_is_out_at_once(place: Place) {
+    let world = World::new(place).await;
+    let publisher = world.publisher();
+    world.publish(&publisher, 10).await;
+    let mut consumer = world.consumer(single(), batches(3, 3, Duration::from_millis(500)));
+    for left in [7, 4, 1, 0] {
+        let batch = soon("a batch", consumer.next_batch()).await.unwrap();
+        assert!(batch.len() <= 3);
+        world.until(&single(), |state| state.ready == left).await;
+        assert!(Delivery::ack_all(batch).await.iter().all(|it| *it == Settled::Done));
+    }
+    world.end().await;
+}
+
+async fn two_consumers_share_a_queue_and_both_are_counted(place: Place) {
+    let world = World::new(place).await;
+    let mut one = world.consumer(single(), one_by_one());
+    let mut other = world.consumer(single(), one_by_one());
+    world.until(&single(), |state| state.consumers == 2).await;
+    let publisher = world.publisher();
+    world.publish(&publisher, 3).await;
+    let (first, second) = (world.next(&mut one).await, world.next(&mut other).await);
+    assert_ne!(first.meta.message_id, second.meta.message_id);
+    world.until(&single(), |state| state.ready == 1 && state.consumers == 2).await;
+    ack(first).await;
+    ack(world.next(&mut one).await).await;
+    drop(one);
+    world.until(&single(), |state| state.ready == 0 && state.consumers == 1).await;
+    ack(second).await;
+    drop(other);
+    world.until(&single(), |state| state.ready == 0 && state.consumers == 0).await;
+    world.end().await;
+}
+
+async fn many_are_acknowledged_at_once(place: Place) {
+    let world = World::new(place).await;
+    let publisher = world.publisher();
+    world.publish(&publisher, 300).await;
+    let mut consumer = world.consumer(single(), batches(300, 300, Duration::from_secs(20)));
+    let batch = soon("all", consumer.next_batch()).await.unwrap();
+    let sent: Vec<String> = (0..300).map(|n| format!("m{n}")).collect();
+    assert_eq!(ids(&batch), sent);
+    let settled = soon("settling", Delivery::ack_all(batch)).await;
+    assert_eq!(settled, vec![Settled::Done; 300]);
+    drop(consumer);
+    world.until(&single(), |state| state.ready == 0 && state.consumers == 0).await;
+    world.end().await;
+}
+
+everywhere! {
+    no_more_than_the_prefetch_is_out_at_once,
+    two_consumers_share_a_queue_and_both_are_counted,
+    many_are_acknowledged_at_once,
+    batches_fill_up_to_their_size_and_a_lone_message_does_not_wait_for_it,
+    a_long_body_is_delivered_and_marked,
+    a_dropped_delivery_comes_again_after_the_others_were_settled,
+    what_was_held_across_a_change_of_channel_is_stale_and_harmless,
+    a_paused_consumer_gives_its_messages_back_and_takes_them_again,
+    after_a_stop_what_was_prefetched_is_handed_out_and_settled,
 }

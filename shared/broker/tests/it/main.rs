@@ -1,10 +1,39 @@
-//! The crate against a real broker, named by `ERASURE_TEST_AMQP`. Each test has a prefix of its own and removes its queues.
+//! The crate before a real broker, named by `ERASURE_TEST_AMQP`, and before the double: one suite for both. What only one of them can
+//! have is said by name: TLS (`tls`) the broker, faults on command (`faults`) the double.
+//! Each test has a prefix of its own and removes its queues.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not marked as tests")]
 
+/// Every test of a suite in both places: `rabbit`, and `double` with a paused clock.
+macro_rules! everywhere {
+    ($($name:ident,)*) => {
+        mod rabbit {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name($crate::place::Place::rabbit().await).await;
+                }
+            )*
+        }
+        mod double {
+            $(
+                #[tokio::test(start_paused = true)]
+                async fn $name() {
+                    super::$name($crate::place::Place::double()).await;
+                }
+            )*
+        }
+    };
+}
+
 mod consuming;
+mod cuts;
+mod faults;
+mod place;
 mod publishing;
+mod returns;
 mod tls;
 mod topology;
+mod waiting;
 mod wire;
 mod world;

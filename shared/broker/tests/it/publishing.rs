@@ -1,14 +1,10 @@
-use crate::world::{RUNG, World, message, one_by_one, single, soon, subsystem, to_single};
-use erasure_broker::{DeadQueue, Inspector, PublishError, Route, Settled, Source};
+use crate::place::Place;
+use crate::world::{World, ack, message, one_by_one, single, soon, subsystem, to_single};
+use erasure_broker::{Argument, DeadQueue, Inspector, PublishError, Route, Settled, Source};
 use erasure_protocol::{Lane, Rung, SubsystemName};
-use lapin::{
-    options::{QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
-    types::{AMQPValue, FieldTable},
-};
 
-#[tokio::test]
-async fn an_unroutable_message_among_many_is_known_by_its_id() {
-    let world = World::new().await;
+async fn an_unroutable_message_among_many_is_known_by_its_id(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let lost = |n: usize| n % 97 == 13;
     let nowhere = DeadQueue::Subsystem(SubsystemName::new("nowhere").unwrap());
@@ -37,9 +33,8 @@ async fn an_unroutable_message_among_many_is_known_by_its_id() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_message_the_broker_refuses_does_not_hold_up_its_neighbours() {
-    let world = World::new().await;
+async fn a_message_the_broker_refuses_does_not_hold_up_its_neighbours(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let no_such_exchange = Route::Wait {
         rung: Rung(77),
@@ -56,46 +51,9 @@ async fn a_message_the_broker_refuses_does_not_hold_up_its_neighbours() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_full_queue_rejects() {
-    let world = World::new().await;
-    let names = world.topology.names();
-    let (queue, exchange) = (format!("{}small", names.prefix()), names.work());
-    let work_queue = names.source(&single());
-    let connection = world.raw().await;
-    let channel = connection.create_channel().await.unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    channel
-        .queue_declare(queue.as_str().into(), options, arguments)
-        .await
-        .unwrap();
-    let key = "profiles.single";
-    channel
-        .queue_unbind(
-            work_queue.as_str().into(),
-            exchange.as_str().into(),
-            key.into(),
-            FieldTable::default(),
-        )
-        .await
-        .unwrap();
-    channel
-        .queue_bind(
-            queue.as_str().into(),
-            exchange.as_str().into(),
-            key.into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        )
-        .await
-        .unwrap();
-
+async fn a_full_queue_rejects(place: Place) {
+    let world = World::new(place).await;
+    world.redeclare(&single(), &[("x-max-length", Argument::Number(1))]).await;
     let publisher = world.publisher();
     let mut last = Ok(());
     for n in 0..20 {
@@ -109,46 +67,11 @@ async fn a_full_queue_rejects() {
         }
     }
     assert_eq!(last, Err(PublishError::Rejected));
-    channel
-        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
-        .await
-        .unwrap();
-    connection.close(200, "done".into()).await.unwrap();
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_waiting_message_comes_back_to_its_lane_as_it_was() {
-    let world = World::new().await;
-    let publisher = world.publisher();
-    let wait = Route::Wait {
-        rung: RUNG,
-        subsystem: subsystem(),
-        lane: Lane::Single,
-    };
-    let mut consumer = world.consumer(single(), one_by_one());
-    for lap in 0..3 {
-        let mut sent = message(wait.clone(), format!("lap{lap}"), "the body");
-        sent.headers.push(("cloudEvents_type".to_owned(), "remainder".to_owned()));
-        soon("publishing", publisher.publish_all(vec![sent])).await.unwrap();
-        let batch = soon("the message", consumer.next_batch()).await.unwrap();
-        let delivery = batch.into_iter().next().unwrap();
-        assert_eq!(delivery.body, b"the body");
-        assert_eq!(delivery.meta.message_id.as_deref(), Some(format!("lap{lap}").as_str()));
-        assert_eq!(delivery.meta.routing_key, "profiles.single");
-        assert_eq!(delivery.meta.content_type.as_deref(), Some("application/json"));
-        assert_eq!(
-            delivery.meta.headers,
-            [("cloudEvents_type".to_owned(), "remainder".to_owned())]
-        );
-        assert_eq!(delivery.ack().await, Settled::Done);
-    }
-    world.end().await;
-}
-
-#[tokio::test]
-async fn events_are_confirmed_though_nobody_listens_and_strays_are_caught() {
-    let world = World::new().await;
+async fn events_are_confirmed_though_nobody_listens_and_strays_are_caught(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let event = Route::Event {
         routing_key: "erasure.request.erased".to_owned(),
@@ -167,9 +90,8 @@ async fn events_are_confirmed_though_nobody_listens_and_strays_are_caught() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn requests_and_acts_reach_their_queues() {
-    let world = World::new().await;
+async fn requests_and_acts_reach_their_queues(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let routes = [
         (Route::Request { lane: Lane::Single }, Source::Ingest),
@@ -186,9 +108,8 @@ async fn requests_and_acts_reach_their_queues() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_parked_message_can_be_looked_at_and_removed() {
-    let world = World::new().await;
+async fn a_parked_message_can_be_looked_at_and_removed(place: Place) {
+    let world = World::new(place).await;
     let publisher = world.publisher();
     let queue = DeadQueue::Subsystem(subsystem());
     let dead = Source::Dead { queue: queue.clone() };
@@ -211,10 +132,71 @@ async fn a_parked_message_can_be_looked_at_and_removed() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_missing_queue_is_an_answer() {
-    let world = World::bare();
+async fn a_missing_queue_is_an_answer(place: Place) {
+    let world = World::bare(place);
     let inspector = Inspector::new(&world.config);
     assert_eq!(inspector.queue_state(&single()).await.unwrap(), None);
     assert_eq!(inspector.queue_state(&single()).await.unwrap(), None);
+}
+
+async fn a_full_queue_takes_messages_again_once_there_is_room(place: Place) {
+    let world = World::new(place).await;
+    world.redeclare(&single(), &[("x-max-length", Argument::Number(1))]).await;
+    let publisher = world.publisher();
+    let mut sent = 0;
+    let refused = loop {
+        let result = soon(
+            "publishing",
+            publisher.publish_all(vec![message(to_single(), format!("m{sent}"), "{}")]),
+        );
+        match result.await {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, PublishError::Rejected);
+    assert!(refused.is_transient());
+    let mut consumer = world.consumer(single(), one_by_one());
+    for n in 0..sent {
+        let delivery = world.next(&mut consumer).await;
+        assert_eq!(
+            delivery.meta.message_id,
+            Some(format!("m{n}")),
+            "what was rejected is not in the queue"
+        );
+        ack(delivery).await;
+    }
+    let again = message(to_single(), format!("m{sent}"), "{}");
+    soon("the same again", async {
+        while publisher.publish_all(vec![again.clone()]).await.is_err() {}
+    })
+    .await;
+    let delivery = world.next(&mut consumer).await;
+    assert_eq!(delivery.meta.message_id, Some(format!("m{sent}")));
+    ack(delivery).await;
+    world.end().await;
+}
+
+async fn the_same_id_twice_is_two_messages(place: Place) {
+    let world = World::new(place).await;
+    let publisher = world.publisher();
+    for _ in 0..2 {
+        soon("publishing", publisher.publish_all(vec![message(to_single(), "m", "{}")]))
+            .await
+            .unwrap();
+    }
+    world.until(&single(), |state| state.ready == 2).await;
+    world.end().await;
+}
+
+everywhere! {
+    a_full_queue_takes_messages_again_once_there_is_room,
+    the_same_id_twice_is_two_messages,
+    an_unroutable_message_among_many_is_known_by_its_id,
+    a_message_the_broker_refuses_does_not_hold_up_its_neighbours,
+    a_full_queue_rejects,
+    events_are_confirmed_though_nobody_listens_and_strays_are_caught,
+    requests_and_acts_reach_their_queues,
+    a_parked_message_can_be_looked_at_and_removed,
+    a_missing_queue_is_an_answer,
 }

@@ -1,5 +1,6 @@
 //! `amqps://`: a small TLS end before the broker, with a certificate of its own authority.
 
+use crate::place::Place;
 use crate::world::{World, message, one_by_one, single, soon, to_single};
 use erasure_broker::{Config, Consumer, Publisher, Settled, server_version};
 use rcgen::{CertificateParams, KeyPair};
@@ -94,7 +95,7 @@ async fn tls_before(world: &World) -> (Config, tempfile::NamedTempFile) {
 
 #[tokio::test]
 async fn messages_travel_over_tls_when_the_certificate_is_trusted() {
-    let world = World::new().await;
+    let world = World::new(Place::rabbit().await).await;
     let (config, _ca_file) = tls_before(&world).await;
     server_version(&config).await.unwrap();
     let publisher = Publisher::start(&config, "tls", world.stop.child_token());

@@ -1,9 +1,6 @@
-use crate::world::World;
-use erasure_broker::{Problem, Row, ServerVersion, apply, server_version, verify};
-use lapin::{
-    options::{QueueDeclareOptions, QueueDeleteOptions},
-    types::{AMQPValue, FieldTable},
-};
+use crate::place::Place;
+use crate::world::{World, single};
+use erasure_broker::{Argument, Problem, Row, ServerVersion, apply, server_version, verify};
 
 fn blocking(problems: &[Problem]) -> Vec<String> {
     problems
@@ -13,9 +10,8 @@ fn blocking(problems: &[Problem]) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test]
-async fn an_applied_topology_verifies_and_may_be_applied_again() {
-    let world = World::bare();
+async fn an_applied_topology_verifies_and_may_be_applied_again(place: Place) {
+    let world = World::bare(place);
     let server = server_version(&world.config).await.unwrap();
     assert!(server >= ServerVersion::OLDEST);
     let rows = world
@@ -34,23 +30,10 @@ async fn an_applied_topology_verifies_and_may_be_applied_again() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_queue_with_another_argument_is_reported_and_left_alone() {
-    let world = World::new().await;
-    let name = world.topology.names().source(&crate::world::single());
-    let connection = world.raw().await;
-    let channel = connection.create_channel().await.unwrap();
-    channel
-        .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
-        .await
-        .unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    let durable = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    channel.queue_declare(name.as_str().into(), durable, arguments).await.unwrap();
+async fn a_queue_with_another_argument_is_reported_and_left_alone(place: Place) {
+    let world = World::new(place).await;
+    let name = world.topology.names().source(&single());
+    world.redeclare(&single(), &[("x-delivery-limit", Argument::Number(7))]).await;
 
     let found = blocking(&verify(&world.config, &world.topology).await.unwrap());
     assert_eq!(found.len(), 1, "{found:?}");
@@ -58,6 +41,10 @@ async fn a_queue_with_another_argument_is_reported_and_left_alone() {
     let refused = apply(&world.config, &world.topology).await.unwrap_err();
     assert_eq!(refused.code(), Some(406));
     assert!(refused.to_string().contains(&name), "{refused}");
-    connection.close(200, "done".into()).await.unwrap();
     world.end().await;
+}
+
+everywhere! {
+    an_applied_topology_verifies_and_may_be_applied_again,
+    a_queue_with_another_argument_is_reported_and_left_alone,
 }

@@ -1,14 +1,11 @@
-//! What a test lives in: a broker, a prefix nobody else has, one subsystem, one short rung.
+//! What a test lives in: a broker or its double, a prefix nobody else has, one subsystem, one short rung.
 
+use crate::place::Place;
 use erasure_broker::{
-    Config, Consumer, ConsumerOptions, Delivery, Inspector, Outgoing, PublishError, Publisher, QueueState, Route, Row, Source,
-    Topology, apply,
+    Argument, Config, Consumer, ConsumerOptions, Delivery, Inspector, Outgoing, PublishError, Publisher, QueueState, Route, Row,
+    Settled, Source, Topology, apply, server_version,
 };
 use erasure_protocol::{Lane, Rung, SubsystemName};
-use lapin::{
-    Connection, ConnectionProperties,
-    options::{ExchangeDeleteOptions, QueueDeleteOptions},
-};
 use std::{future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +14,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const RUNG: Rung = Rung(300);
 
 pub(crate) struct World {
+    pub(crate) place: Place,
     pub(crate) config: Config,
     pub(crate) topology: Topology,
     pub(crate) stop: CancellationToken,
@@ -58,29 +56,46 @@ pub(crate) async fn soon<T>(what: &str, it: impl Future<Output = T>) -> T {
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
-        let world = Self::bare();
+    pub(crate) async fn new(place: Place) -> Self {
+        let world = Self::bare(place);
         apply(&world.config, &world.topology).await.unwrap();
         world
     }
 
     /// Nothing declared yet.
-    pub(crate) fn bare() -> Self {
-        let url = std::env::var("ERASURE_TEST_AMQP").expect("ERASURE_TEST_AMQP is not set: run ./tests/run");
+    pub(crate) fn bare(place: Place) -> Self {
         let config = Config {
-            url,
             prefix: format!("t{}.", uuid::Uuid::new_v4().simple()),
             reconnect_pause_ms_min: 20,
             reconnect_pause_ms_max: 200,
             settle_grace_ms: 1_000,
-            ..Config::default()
+            ..place.config()
         };
         let topology = Topology::new(&config, &[subsystem()], &[RUNG]);
         Self {
+            place,
             config,
             topology,
             stop: CancellationToken::new(),
         }
+    }
+
+    /// Declares a queue anew, empty, with these arguments besides its own or in their place.
+    pub(crate) async fn redeclare(&self, source: &Source, arguments: &[(&'static str, Argument)]) {
+        let wanted = self.topology.names().source(source);
+        let server = server_version(&self.config).await.unwrap();
+        let table = self.topology.clone().for_server(server).table();
+        let row = table.into_iter().find_map(|row| match row {
+            Row::Queue { name, arguments: own } if name == wanted => {
+                let own = own
+                    .into_iter()
+                    .filter(|(key, _)| arguments.iter().all(|(other, _)| other != key));
+                let arguments = own.chain(arguments.iter().cloned()).collect();
+                Some(Row::Queue { name, arguments })
+            }
+            Row::Queue { .. } | Row::Exchange { .. } | Row::Binding { .. } => None,
+        });
+        self.place.redeclare(&row.unwrap(), &self.topology).await;
     }
 
     pub(crate) fn publisher(&self) -> Publisher {
@@ -89,13 +104,6 @@ impl World {
 
     pub(crate) fn consumer(&self, source: Source, options: ConsumerOptions) -> Consumer {
         Consumer::start(&self.config, source, options, self.stop.child_token())
-    }
-
-    /// A connection of lapin's own, for what the crate does not offer.
-    pub(crate) async fn raw(&self) -> Connection {
-        Connection::connect(&self.config.url, ConnectionProperties::default())
-            .await
-            .unwrap()
     }
 
     pub(crate) async fn publish(&self, publisher: &Publisher, count: usize) {
@@ -121,27 +129,17 @@ impl World {
         .await;
     }
 
+    /// Takes one message, which must be the only one at hand.
+    pub(crate) async fn next(&self, consumer: &mut Consumer) -> Delivery {
+        let mut batch = soon("a message", consumer.next_batch()).await.unwrap();
+        assert_eq!(batch.len(), 1, "{:?}", ids(&batch));
+        batch.pop().unwrap()
+    }
+
     /// Removes everything the test declared.
     pub(crate) async fn end(self) {
         self.stop.cancel();
-        let connection = self.raw().await;
-        let channel = connection.create_channel().await.unwrap();
-        for row in self.topology.table() {
-            match row {
-                Row::Queue { name, .. } => drop(
-                    channel
-                        .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
-                        .await,
-                ),
-                Row::Exchange { name, .. } => drop(
-                    channel
-                        .exchange_delete(name.as_str().into(), ExchangeDeleteOptions::default())
-                        .await,
-                ),
-                Row::Binding { .. } => {}
-            }
-        }
-        connection.close(200, "done".into()).await.unwrap();
+        self.place.remove(&self.topology).await;
     }
 }
 
@@ -158,4 +156,9 @@ pub(crate) fn one_by_one() -> ConsumerOptions {
         prefetch: 1,
         ..ConsumerOptions::default()
     }
+}
+
+/// Acknowledges, and must be heard.
+pub(crate) async fn ack(delivery: Delivery) {
+    assert_eq!(delivery.ack().await, Settled::Done);
 }
