@@ -1,11 +1,14 @@
 //! Tests that kill, wipe, stop and cut private servers. One at a time: see `.config/nextest.toml`.
 
+mod alarm;
 mod crowd;
 mod custody;
 mod hold;
 mod leaks;
 mod order;
 mod outages;
+mod rabbitmq4;
+mod rabbitmq_cluster;
 mod servers;
 mod watcher;
 mod workers;

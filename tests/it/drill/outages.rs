@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const HEALED: Duration = Duration::from_secs(20);
 
 /// A request of a thousand and twenty of one, done everywhere but in the segments, where the work is held up.
-struct InTheMiddle {
+pub(super) struct InTheMiddle {
     world: World,
     crowd: Crowd,
     watcher: Watcher,
@@ -27,7 +27,7 @@ struct InTheMiddle {
 }
 
 impl InTheMiddle {
-    async fn of(world: World) -> Result<Self> {
+    pub(super) async fn of(world: World) -> Result<Self> {
         let company = world.company();
         let crowd = Crowd::of(company, 1_000, 20).await?;
         let watcher = Watcher::start(world.amqp(), company, &crowd).await?;
@@ -48,7 +48,7 @@ impl InTheMiddle {
     }
 
     /// Sees it end well, and says how long that took.
-    async fn ends_well(mut self, what: &str) -> Result<()> {
+    pub(super) async fn ends_well(mut self, what: &str) -> Result<()> {
         let began = Instant::now();
         self.hold.release().await?;
         self.watcher.all_erased(&self.crowd, HEALED).await?;

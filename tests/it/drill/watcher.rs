@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use lapin::{
     Connection, ConnectionProperties,
     options::{BasicAckOptions, BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
 use std::{
@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// A durable queue, so that what is told while the listener is away is heard later.
+/// A queue that outlives the listener's connection and any one node, so that what is told meanwhile is heard later.
 const QUEUE: &str = "the-listener";
 /// How long a store may take to answer the listener, a restart included.
 const LOOK: Duration = Duration::from_secs(40);
@@ -53,7 +53,9 @@ impl Watcher {
             durable: true,
             ..QueueDeclareOptions::default()
         };
-        channel.queue_declare(QUEUE.into(), durable, FieldTable::default()).await?;
+        let mut replicated = FieldTable::default();
+        replicated.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        channel.queue_declare(QUEUE.into(), durable, replicated).await?;
         let bind = QueueBindOptions::default();
         channel
             .queue_bind(QUEUE.into(), "erasure.events".into(), "#".into(), bind, FieldTable::default())
