@@ -45,7 +45,8 @@ pub struct Meta {
     pub delivery_count: u64,
     /// Whether the broker believes that it was delivered before.
     pub redelivered: bool,
-    /// Why the broker put it into a dead queue by itself: `delivery_limit`, `rejected`, `expired`, `maxlen`.
+    /// Why the broker moved it by itself, the first time that it did: `expired` once it has waited on a rung, whatever came later;
+    /// `delivery_limit`, `rejected`, `maxlen`.
     pub death_reason: Option<String>,
     /// When it was published, when its publisher said so.
     pub published_at: Option<Millis>,

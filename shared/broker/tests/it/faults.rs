@@ -60,6 +60,32 @@ async fn a_publish_that_is_lost_is_unknown_and_its_like_may_be_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cut_under_a_publish_sends_it_again_and_makes_two_only_when_the_first_had_arrived() {
+    let slow = Duration::from_millis(100);
+    for (before, after, copies) in [(slow, Duration::ZERO, 1), (Duration::ZERO, slow, 2)] {
+        let (world, broker, queue) = world().await;
+        let weather = Weather::new(move |call| match call {
+            "broker.publish" => Blow {
+                before,
+                after,
+                lost: None,
+            },
+            _ => Blow::default(),
+        });
+        let config = world.in_weather(&broker, weather);
+        let publisher = Publisher::start(&config, "test", world.stop.child_token());
+        soon("a session", publisher.ready()).await;
+        let publishing = publisher.publish_all(vec![message(to_single(), "m", "{}")]);
+        tokio::pin!(publishing);
+        assert!(tokio::time::timeout(slow / 2, &mut publishing).await.is_err());
+        assert_eq!(broker.cut("other"), 1);
+        assert_eq!(publishing.await, Ok(()));
+        assert_eq!(broker.contents()[&queue].ready, vec!["m"; copies]);
+        world.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ack_that_is_lost_comes_again_and_one_that_arrived_does_not() {
     for (lost, told, again) in [(Lost::Question, Settled::Done, true), (Lost::Answer, Settled::Stale, false)] {
         let (world, broker, queue) = world().await;

@@ -37,6 +37,7 @@ macro_rules! everywhere {
     };
 }
 
+mod conserved;
 mod consuming;
 mod cuts;
 mod faults;

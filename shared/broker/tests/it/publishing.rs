@@ -51,25 +51,6 @@ async fn a_message_the_broker_refuses_does_not_hold_up_its_neighbours(place: Pla
     world.end().await;
 }
 
-async fn a_full_queue_rejects(place: Place) {
-    let world = World::new(place).await;
-    world.redeclare(&single(), &[("x-max-length", Argument::Number(1))]).await;
-    let publisher = world.publisher();
-    let mut last = Ok(());
-    for n in 0..20 {
-        last = soon(
-            "publishing",
-            publisher.publish_all(vec![message(to_single(), format!("m{n}"), "{}")]),
-        )
-        .await;
-        if last.is_err() {
-            break;
-        }
-    }
-    assert_eq!(last, Err(PublishError::Rejected));
-    world.end().await;
-}
-
 async fn events_are_confirmed_though_nobody_listens_and_strays_are_caught(place: Place) {
     let world = World::new(place).await;
     let publisher = world.publisher();
@@ -139,23 +120,19 @@ async fn a_missing_queue_is_an_answer(place: Place) {
     assert_eq!(inspector.queue_state(&single()).await.unwrap(), None);
 }
 
-async fn a_full_queue_takes_messages_again_once_there_is_room(place: Place) {
+async fn a_full_queue_rejects_and_takes_messages_again_once_there_is_room(place: Place) {
     let world = World::new(place).await;
     world.redeclare(&single(), &[("x-max-length", Argument::Number(1))]).await;
     let publisher = world.publisher();
+    // RabbitMQ lets a few more in than it was told to.
     let mut sent = 0;
-    let refused = loop {
-        let result = soon(
-            "publishing",
-            publisher.publish_all(vec![message(to_single(), format!("m{sent}"), "{}")]),
-        );
-        match result.await {
-            Ok(()) => sent += 1,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(refused, PublishError::Rejected);
-    assert!(refused.is_transient());
+    let mut last = Ok(());
+    while last.is_ok() && sent < 20 {
+        let next = message(to_single(), format!("m{sent}"), "{}");
+        last = soon("publishing", publisher.publish_all(vec![next])).await;
+        sent += usize::from(last.is_ok());
+    }
+    assert_eq!(last, Err(PublishError::Rejected));
     let mut consumer = world.consumer(single(), one_by_one());
     for n in 0..sent {
         let delivery = world.next(&mut consumer).await;
@@ -190,11 +167,10 @@ async fn the_same_id_twice_is_two_messages(place: Place) {
 }
 
 everywhere! {
-    a_full_queue_takes_messages_again_once_there_is_room,
+    a_full_queue_rejects_and_takes_messages_again_once_there_is_room,
     the_same_id_twice_is_two_messages,
     an_unroutable_message_among_many_is_known_by_its_id,
     a_message_the_broker_refuses_does_not_hold_up_its_neighbours,
-    a_full_queue_rejects,
     events_are_confirmed_though_nobody_listens_and_strays_are_caught,
     requests_and_acts_reach_their_queues,
     a_parked_message_can_be_looked_at_and_removed,
