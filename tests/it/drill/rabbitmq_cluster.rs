@@ -1,4 +1,5 @@
-//! A node of three is killed while a thousand people are being erased. Nobody helps by hand.
+//! A node of three is killed while a thousand people are being erased. Nobody helps by hand. `broker.url` names one address, so a
+//! load balancer stands before the nodes, as an operator has one.
 
 use super::{outages::InTheMiddle, workers::apart};
 use anyhow::{Result, ensure};
