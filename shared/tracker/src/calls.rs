@@ -194,6 +194,8 @@ pub struct Outstanding {
 /// What is outstanding, and the time to compare it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutstandingSlices {
+    /// The version of the plan that the tracker goes by.
+    pub plan_version: u32,
     /// By entry, then by slice.
     pub slices: Vec<Outstanding>,
     /// The time in Redis when it was read.

@@ -92,7 +92,11 @@ impl Tracker {
             .map(|(entry, slice)| one(entry, slice))
             .filter(|it| !it.missing.is_empty())
             .collect();
-        Ok(Some(OutstandingSlices { slices, now }))
+        Ok(Some(OutstandingSlices {
+            plan_version: stored.header.plan.version(),
+            slices,
+            now,
+        }))
     }
 
     /// What is known of one person, by live entry. `None` when the tracker does not know the request, or has it as final.

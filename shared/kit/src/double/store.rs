@@ -1,6 +1,6 @@
 //! The customer's store of the double: rows of people, an identity, and the troubles a store can have.
 
-use erasure_protocol::{Ground, IdentifierKind, Millis, Record, Subject, TenantId};
+use erasure_protocol::{Ground, IdentifierKind, Millis, Record, Resolution, Subject, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -156,7 +156,8 @@ impl State {
     /// The rows of a person that may be touched. With `accepted_at`, younger rows belong to somebody new.
     pub(super) fn rows_of(&self, tenant: &TenantId, subject: &Subject, accepted_at: Option<Millis>) -> Vec<u64> {
         let is_spared = |row: &MemoryRow| matches!((row.created_at, accepted_at), (Some(made), Some(at)) if made > at);
-        let matches = |row: &MemoryRow| subject.records.iter().any(|record| self.is_same(record, &row.record));
+        let ways = self.ways_to(subject);
+        let matches = |row: &MemoryRow| subject.records.iter().any(|record| is_same(ways, record, &row.record));
         self.rows
             .iter()
             .filter(|(_, row)| row.tenant == *tenant && !is_spared(row) && matches(row))
@@ -164,14 +165,26 @@ impl State {
             .collect()
     }
 
-    /// Whether one of the complete ways to find a person leads from one record to the other.
-    pub(super) fn is_same(&self, one: &Record, other: &Record) -> bool {
-        let equal = |kind: &IdentifierKind| match (one.get(kind), other.get(kind)) {
-            (Some(one), Some(other)) => normalise(kind, one.expose()) == normalise(kind, other.expose()),
-            (Some(_) | None, _) => false,
+    /// Who was found is known by the first complete way alone: an e-mail address may be somebody else's by now.
+    fn ways_to(&self, subject: &Subject) -> &[Vec<IdentifierKind>] {
+        let is_complete = |kinds: &Vec<IdentifierKind>| {
+            let mut records = subject.records.iter();
+            records.any(|record| kinds.iter().all(|kind| record.contains_key(kind)))
         };
-        self.alternatives.iter().any(|kinds| kinds.iter().all(equal))
+        match (subject.resolution, self.alternatives.iter().position(is_complete)) {
+            (Resolution::Found, Some(first)) => &self.alternatives[first..=first],
+            (Resolution::Found | Resolution::Nobody | Resolution::Ambiguous, _) => &self.alternatives,
+        }
     }
+}
+
+/// Whether one of the ways to find a person leads from one record to the other.
+fn is_same(ways: &[Vec<IdentifierKind>], one: &Record, other: &Record) -> bool {
+    let equal = |kind: &IdentifierKind| match (one.get(kind), other.get(kind)) {
+        (Some(one), Some(other)) => normalise(kind, one.expose()) == normalise(kind, other.expose()),
+        (Some(_) | None, _) => false,
+    };
+    ways.iter().any(|kinds| kinds.iter().all(equal))
 }
 
 /// E-mail addresses compare without case, everything else as it is.

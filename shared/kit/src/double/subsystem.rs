@@ -2,7 +2,7 @@
 
 use super::store::{MemoryStore, State, Trouble};
 use crate::{Subsystem, digest16};
-use erasure_drill::Weather;
+use erasure_drill::{Rule, Weather, is_broken};
 use erasure_protocol::{
     Attempt, Blame, EvidenceKey, Fault, FaultClass, FaultCode, Finding, Findings, Ground, Millis, Operation, Outcome, Reference,
     Resolution, Subject, Task, TenantId,
@@ -192,7 +192,7 @@ fn change_one(state: &mut State, operation: Operation, task: &Task, rows: &[u64]
     if task.subject.resolution == Resolution::Ambiguous {
         return Effect::Ambiguous;
     }
-    if task.deadline < now {
+    if task.deadline < now && !is_broken(Rule::SliceDeadline) {
         return Effect::Expired;
     }
     let kept = rows.iter().find_map(|id| state.rows.get(id)?.kept.clone());
