@@ -8,6 +8,7 @@
 )]
 
 mod chance;
+mod found;
 mod nemesis;
 mod operator;
 mod oracle;

@@ -70,18 +70,24 @@ impl Reconciler {
     /// Restores what is shown beyond evidence. Evidence itself is never restored from here: what was lost is done again.
     pub(crate) async fn show_reports(&self, header: &Header) -> Result<(), Error> {
         let reports = self.ledger.reports(header.request).await?;
+        if reports.is_empty() {
+            return Ok(());
+        }
+        // The tracker takes the number for the slice's own: with a greater one a short last slice would never be full.
+        let counts = self.ledger.slice_counts(header.request).await?;
         let live = |entry: usize| header.plan.is_live(entry).then(|| header.plan.entry(entry)).flatten();
         let marks: Vec<Mark> = reports
             .into_iter()
             .filter_map(|report| {
                 let entry = live(report.entry)?;
                 let (failed, pending, retrying, due) = shown(&report.outcome)?;
+                let count = *counts.get(usize::try_from(report.slice).ok()?)?;
                 Some(Mark {
                     request: header.request,
                     slice: report.slice,
                     entry: report.entry,
                     evidence: entry.evidence,
-                    count: 512,
+                    count,
                     erased: Mask::EMPTY,
                     nothing_held: Mask::EMPTY,
                     retained: Mask::EMPTY,

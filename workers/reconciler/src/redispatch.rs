@@ -6,7 +6,7 @@ use crate::{Error, Reconciler};
 use erasure_broker::Source;
 use erasure_drill::{Point, point};
 use erasure_protocol::{Header, Lane, Mask, Millis, RequestKey, SubsystemName, TaskOutcome};
-use erasure_tracker::Outstanding;
+use erasure_tracker::{Outstanding, OutstandingSlices};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,15 +90,8 @@ impl Reconciler {
         lanes: &mut Lanes,
         outbound: &mut Outbound,
     ) -> Result<Looked, Error> {
-        let (header, outstanding) = match self.tracker.outstanding(header.request).await? {
-            Some(outstanding) => (header.clone(), outstanding),
-            None => match self.project(header.request).await? {
-                Some(projected) if !projected.state.is_final() => match self.tracker.outstanding(header.request).await? {
-                    Some(outstanding) => (projected, outstanding),
-                    None => return Ok(Looked::default()),
-                },
-                Some(_) | None => return Ok(Looked::default()),
-            },
+        let Some((header, outstanding)) = self.outstanding(header).await? else {
+            return Ok(Looked::default());
         };
         if outstanding.slices.is_empty() {
             let done = true;
@@ -143,6 +136,31 @@ impl Reconciler {
             metrics::counter!("erasure_redispatched_slices_total").increment(looked.sent as u64);
         }
         Ok(looked)
+    }
+
+    /// What is outstanding of a request by the ledger's plan, and the request. The tracker is told what it has lost: the request, or
+    /// that its plan is longer by now. It may have gone back to an older copy, or whoever extended the plan has died before saying so;
+    /// and workers under the new evidence key wait for it.
+    async fn outstanding(&self, header: &Header) -> Result<Option<(Header, OutstandingSlices)>, Error> {
+        match self.tracker.outstanding(header.request).await? {
+            Some(outstanding) if outstanding.plan_version >= header.plan.version() => {
+                return Ok(Some((header.clone(), outstanding)));
+            }
+            Some(_) => {
+                tracing::warn!(request = %header.request, "the tracker went by an older plan");
+                self.tracker.init(std::slice::from_ref(header)).await?;
+                let outstanding = self.tracker.outstanding(header.request).await?;
+                return Ok(outstanding.map(|it| (header.clone(), it)));
+            }
+            None => {}
+        }
+        match self.project(header.request).await? {
+            Some(projected) if !projected.state.is_final() => {
+                let outstanding = self.tracker.outstanding(header.request).await?;
+                Ok(outstanding.map(|it| (projected, it)))
+            }
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Publishes what is recorded as sent again.

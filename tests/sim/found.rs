@@ -1,0 +1,63 @@
+//! What the seeds have found, each as a scenario of its own that does not depend on how seeds are read.
+
+use crate::run::run_scenario;
+use crate::scenario::{Ask, Person, Scenario, Trouble};
+
+/// One person in both stores, one request, and this trouble.
+fn one_request(calm_at: i64, blows: Vec<(i64, Trouble)>) -> Scenario {
+    Scenario {
+        people: vec![Person {
+            rows: [1, 1, 0],
+            kept: false,
+        }],
+        asks: vec![Ask {
+            id: "request-0".to_owned(),
+            people: vec![0],
+            by_email: false,
+            strangers: 0,
+            at: vec![300],
+        }],
+        blows,
+        calm_at,
+        lost: 0,
+        two_reconcilers: false,
+        stores: 2,
+        evidence_age_s: 86_400,
+    }
+}
+
+#[track_caller]
+fn ends_well(scenario: Scenario) {
+    let outcome = run_scenario(scenario, 1);
+    assert!(outcome.complaints.is_empty(), "{}\n{:#?}", outcome.trace, outcome.complaints);
+}
+
+/// Both workers are stopped until the plan is extended and Redis is back at a copy from before.
+#[test]
+fn a_tracker_that_goes_back_behind_a_longer_plan_is_told_it_again() {
+    let hold = |process| Trouble::Hold { process, for_ms: 9_000 };
+    ends_well(one_request(
+        6_000,
+        vec![
+            (200, hold(2)),
+            (200, hold(3)),
+            (1_500, Trouble::RedisIsCopied),
+            (1_600, Trouble::NewMap),
+            (5_000, Trouble::RedisGoesBack),
+        ],
+    ));
+}
+
+/// Somebody in the last slice, which has one subject, has failed when Redis is wiped: what is shown of that is one task, not 512.
+#[test]
+fn a_short_slice_whose_failure_is_shown_again_after_a_wipe_still_comes_to_its_end() {
+    let mut scenario = one_request(
+        7_000,
+        vec![
+            (0, Trouble::ConstraintOn { person: 0, store: 0 }),
+            (5_000, Trouble::RedisIsWiped),
+        ],
+    );
+    scenario.asks[0].strangers = 512;
+    ends_well(scenario);
+}
