@@ -11,6 +11,7 @@ pub mod process;
 pub mod producer;
 pub mod proxy;
 pub mod rabbitmq_cluster;
+pub mod redis_cluster;
 pub mod role;
 pub mod servers;
 pub mod vhost;

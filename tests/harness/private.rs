@@ -67,6 +67,14 @@ impl PrivateServer {
         Self::start_with(self.kind, &["--join", &first])
     }
 
+    /// Starts a Redis that waits to meet the other nodes of its cluster; see [`crate::redis_cluster`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_redis_node() -> Result<Self> {
+        Self::start_with(Kind::Redis, &["--cluster"])
+    }
+
     fn start_with(kind: Kind, options: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("erasure-private.")

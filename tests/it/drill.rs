@@ -9,6 +9,7 @@ mod order;
 mod outages;
 mod rabbitmq4;
 mod rabbitmq_cluster;
+mod redis_cluster;
 mod servers;
 mod watcher;
 mod workers;

@@ -8,7 +8,8 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. With `cluster`, any one node of it.
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. With `cluster`, nodes of it, parted by commas:
+    /// a process that starts asks them one after another where the others are.
     pub url: String,
     /// A file that holds the URL, read at start; wins over `url`.
     pub url_file: Option<PathBuf>,
@@ -38,7 +39,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The URL cannot be read.
-    #[error("the tracker's url is not redis://[user:password@]host[:port][/database] or rediss://…")]
+    #[error(
+        "the tracker's url is not redis://[user:password@]host[:port][/database] or rediss://…; of a cluster several, parted by commas"
+    )]
     Url,
     /// A file cannot be read.
     #[error("{what} cannot be read")]
@@ -125,10 +128,17 @@ impl Config {
         Duration::from_secs(u64::from(self.final_ttl_days) * 86_400)
     }
 
-    pub(crate) fn resolved_url(&self) -> Result<String, ConfigError> {
-        self.url_file
+    /// One, or the several of a cluster.
+    pub(crate) fn resolved_urls(&self) -> Result<Vec<String>, ConfigError> {
+        let url = self
+            .url_file
             .as_ref()
-            .map_or_else(|| Ok(self.url.clone()), |path| read("tracker.url_file", path))
+            .map_or_else(|| Ok(self.url.clone()), |path| read("tracker.url_file", path))?;
+        Ok(if self.cluster {
+            url.split(',').map(|it| it.trim().to_owned()).collect()
+        } else {
+            vec![url]
+        })
     }
 
     pub(crate) fn password(&self) -> Result<Option<String>, ConfigError> {

@@ -35,7 +35,7 @@ impl Connection {
     pub(crate) async fn open(config: &Config) -> Result<Self, Error> {
         config.check()?;
         install_crypto();
-        let info = connection_info(config)?;
+        let mut nodes = connection_infos(config)?;
         let root_cert = config.ca_file.as_ref().map(|path| {
             std::fs::read(path).map_err(|source| ConfigError::File {
                 what: "tracker.ca_file",
@@ -49,9 +49,9 @@ impl Connection {
         let response = Duration::from_millis(config.response_timeout_ms);
         let connect = Duration::from_millis(config.connect_timeout_ms);
         let opened = if config.cluster {
-            open_cluster(info, certs, response, connect).await
+            open_cluster(nodes, certs, response, connect).await
         } else {
-            open_single(info, certs, response, connect).await
+            open_single(nodes.remove(0), certs, response, connect).await
         };
         opened.map_err(|error| Error::from_redis("connecting", &error))
     }
@@ -197,17 +197,21 @@ fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-fn connection_info(config: &Config) -> Result<ConnectionInfo, Error> {
-    let url = config.resolved_url()?;
-    let info = url.as_str().into_connection_info().map_err(|_| ConfigError::Url)?;
-    let mut settings = info.redis_settings().clone();
-    if let Some(user) = &config.username {
-        settings = settings.set_username(user);
-    }
-    if let Some(password) = config.password()? {
-        settings = settings.set_password(password);
-    }
-    Ok(info.set_redis_settings(settings))
+/// At least one.
+fn connection_infos(config: &Config) -> Result<Vec<ConnectionInfo>, Error> {
+    let password = config.password()?;
+    let info = |url: String| {
+        let info = url.as_str().into_connection_info().map_err(|_| ConfigError::Url)?;
+        let mut settings = info.redis_settings().clone();
+        if let Some(user) = &config.username {
+            settings = settings.set_username(user);
+        }
+        if let Some(password) = &password {
+            settings = settings.set_password(password);
+        }
+        Ok(info.set_redis_settings(settings))
+    };
+    config.resolved_urls()?.into_iter().map(info).collect()
 }
 
 async fn open_single(
@@ -229,12 +233,12 @@ async fn open_single(
 }
 
 async fn open_cluster(
-    info: ConnectionInfo,
+    nodes: Vec<ConnectionInfo>,
     certs: Option<TlsCertificates>,
     response: Duration,
     connect: Duration,
 ) -> Result<Connection, RedisError> {
-    let mut builder = ClusterClient::builder(vec![info])
+    let mut builder = ClusterClient::builder(nodes)
         .response_timeout(response)
         .connection_timeout(connect)
         .retries(u32::try_from(CONNECT_TRIES).unwrap_or(1));

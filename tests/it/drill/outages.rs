@@ -19,7 +19,7 @@ const HEALED: Duration = Duration::from_secs(20);
 
 /// A request of a thousand and twenty of one, done everywhere but in the segments, where the work is held up.
 pub(super) struct InTheMiddle {
-    world: World,
+    pub(super) world: World,
     crowd: Crowd,
     watcher: Watcher,
     hold: Hold,
@@ -48,13 +48,19 @@ impl InTheMiddle {
     }
 
     /// Sees it end well, and says how long that took.
-    pub(super) async fn ends_well(mut self, what: &str) -> Result<()> {
+    pub(super) async fn ends_well(self, what: &str) -> Result<()> {
+        self.ends_well_within(HEALED, what).await.map(drop)
+    }
+
+    /// The same with a deadline of one's own. Hands back what the fleet said.
+    pub(super) async fn ends_well_within(mut self, deadline: Duration, what: &str) -> Result<String> {
         let began = Instant::now();
         self.hold.release().await?;
-        self.watcher.all_erased(&self.crowd, HEALED).await?;
+        self.watcher.all_erased(&self.crowd, deadline).await?;
         eprintln!("{what}: healed after {} ms", began.elapsed().as_millis());
         ensure!(self.fleet.runs(), "the fleet has ended");
-        self.crowd.is_gone_and_nobody_else(self.world.company()).await
+        self.crowd.is_gone_and_nobody_else(self.world.company()).await?;
+        self.fleet.log()
     }
 }
 

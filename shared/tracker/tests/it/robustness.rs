@@ -1,5 +1,6 @@
 //! What only a server has: a script cache to lose, an encoding of small hashes, eviction, TLS, and a connection that can fail.
 
+use crate::cluster::Cluster;
 use crate::place::server_url;
 use crate::server::{Server, free_port};
 use crate::world::{World, all_erased, claim_of, purge};
@@ -193,5 +194,23 @@ async fn a_server_that_is_not_there_is_an_error_in_time_without_the_url() -> Res
     };
     assert!(error.is_transient());
     assert!(!format!("{error:?} {error}").contains("planted"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_is_found_by_any_of_its_nodes_when_the_first_named_is_not_there() -> Result<()> {
+    let (gone, cluster) = (free_port()?, Cluster::start().await?);
+    let config = Config {
+        url: format!("redis://127.0.0.1:{gone}/, {}", cluster.url()),
+        cluster: true,
+        ..Config::default()
+    };
+    let ledger = LedgerId(Uuid::new_v4());
+    assert_eq!(Tracker::connect(&config, ledger).await?.high_water().await?, 0);
+    let alone = Config {
+        url: format!("redis://127.0.0.1:{gone}/"),
+        ..config
+    };
+    assert!(Tracker::connect(&alone, ledger).await.is_err_and(|it| it.is_transient()));
     Ok(())
 }
