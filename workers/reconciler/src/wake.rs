@@ -9,8 +9,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const REPORTS_PER_TURN: u32 = 256;
-/// A wake that came to nothing is repeated after this long.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 impl Reconciler {
     pub(crate) async fn wake_pending(self: Arc<Self>, stop: CancellationToken) {
@@ -26,10 +24,9 @@ impl Reconciler {
 
     async fn wake_turn(&self) -> Result<Turn, Error> {
         let now = self.ledger.now().await?;
-        let due = self
-            .ledger
-            .take_due_pending(now, now.plus(ASK_AGAIN_AFTER), REPORTS_PER_TURN)
-            .await?;
+        // A wake that came to nothing, because this process died or its message was lost, is stalled work like any other.
+        let again = now.plus(Duration::from_millis(self.config.stalled_after_ms));
+        let due = self.ledger.take_due_pending(now, again, REPORTS_PER_TURN).await?;
         if due.is_empty() {
             return Ok(Turn::Idle);
         }
