@@ -11,5 +11,6 @@ mod rabbitmq4;
 mod rabbitmq_cluster;
 mod redis_cluster;
 mod servers;
+mod standby;
 mod watcher;
 mod workers;

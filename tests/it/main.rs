@@ -16,6 +16,7 @@ mod orphans;
 mod overlaps;
 mod people;
 mod readme;
+mod remainders;
 mod renewal;
 mod restored;
 mod revisions;

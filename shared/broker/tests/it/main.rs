@@ -40,6 +40,7 @@ macro_rules! everywhere {
 mod conserved;
 mod consuming;
 mod cuts;
+mod dead;
 mod faults;
 mod place;
 mod publishing;
