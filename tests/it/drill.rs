@@ -13,4 +13,5 @@ mod redis_cluster;
 mod servers;
 mod standby;
 mod watcher;
+mod wipe;
 mod workers;

@@ -4,14 +4,19 @@ use super::{
     crowd::Crowd,
     hold::Hold,
     watcher::Watcher,
+    wipe::wipe,
     workers::{apart, is_empty, publish},
 };
+use crate::asked::{line, quick, until_status};
 use anyhow::{Result, ensure};
 use erasure_tests::{
+    opendsr::{Mode, Processor},
     private::{Kind, PrivateServer},
     role::Role,
+    servers::Servers,
     world::World,
 };
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// How long the fleet may take to the end after a server is back: shorter than the look for stalled work would need.
@@ -112,5 +117,23 @@ async fn a_postgresql_killed_under_ledger_and_stores_heals_within_seconds() -> R
     watcher.all_erased(&crowd, HEALED).await?;
     eprintln!("PostgreSQL killed: healed after {} ms", began.elapsed().as_millis());
     ensure!(fleet.runs(), "the fleet has ended");
+    crowd.is_gone_and_nobody_else(world.company()).await
+}
+
+/// Who waits is shown again from the ledger, and a slice that is not full must not be taken for a full one there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wipe_while_a_vendor_is_waited_for_in_two_slices_heals() -> Result<()> {
+    let vendor = Processor::start(Mode::never()).await?;
+    let world = quick().people(2_600).vendor("mailer", &vendor.url()).build().await?;
+    let crowd = Crowd::of(world.company(), 600, 0).await?;
+    let watcher = Watcher::start(world.amqp(), world.company(), &crowd).await?;
+    let _fleet = world.run_all().await?;
+    publish(world.amqp(), &crowd).await?;
+    let all_wait = |status: &Value| line(status, "subprocessors")["counts"]["waiting_for_vendor"] == 600;
+    until_status(&world, "bulk", "all wait for the vendor", all_wait).await?;
+    wipe(&world, &Servers::of_this_run()?.redis).await?;
+    until_status(&world, "bulk", "all wait for the vendor again", all_wait).await?;
+    vendor.set(Mode::ok(0));
+    watcher.all_erased(&crowd, HEALED).await?;
     crowd.is_gone_and_nobody_else(world.company()).await
 }
