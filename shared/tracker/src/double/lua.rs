@@ -5,6 +5,7 @@
 use super::keyspace::Keyspace;
 use super::reply::{Refusal, Reply};
 use super::structs;
+use crate::broken;
 use crate::script::Name;
 use erasure_protocol::Millis;
 use mlua::{Error, Function, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value};
@@ -79,7 +80,11 @@ impl Interpreter {
         if let Some(known) = self.scripts.borrow().get(&name) {
             return Ok(known.clone());
         }
-        let script = self.lua.load(name.code()).set_name(format!("@{name:?}")).into_function()?;
+        let script = self
+            .lua
+            .load(&*broken::text(name.code()))
+            .set_name(format!("@{name:?}"))
+            .into_function()?;
         self.scripts.borrow_mut().insert(name, script.clone());
         Ok(script)
     }

@@ -25,6 +25,20 @@ pub(crate) async fn completion_is_told_exactly_once_however_often_marks_are_repe
     Ok(())
 }
 
+pub(crate) async fn what_is_marked_twice_counts_once(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
+    let header = world.running(2, &[purge("profiles", 1)]).await?;
+    let one = |position| Mark {
+        erased: [position].into_iter().collect(),
+        ..mark_of(&header, 0, 0)
+    };
+    for _ in 0..3 {
+        assert_eq!(world.mark(one(0)).await?, OPEN);
+    }
+    assert_eq!(world.mark(one(1)).await?, DONE);
+    Ok(())
+}
+
 pub(crate) async fn evidence_under_another_key_or_for_a_replaced_entry_is_refused(place: &Place) -> Result<()> {
     let world = World::at(place).await?;
     let header = world
