@@ -4,6 +4,7 @@
 pub mod balancer;
 pub mod binary;
 pub mod company;
+pub mod drill;
 pub mod eventually;
 pub mod opendsr;
 pub mod private;

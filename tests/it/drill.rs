@@ -5,6 +5,7 @@ mod crowd;
 mod custody;
 mod hold;
 mod leaks;
+mod matrix;
 mod order;
 mod outages;
 mod rabbitmq4;

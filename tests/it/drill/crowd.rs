@@ -49,6 +49,18 @@ impl Crowd {
         Ok(crowd)
     }
 
+    /// These people in this one request.
+    pub(super) async fn in_one(company: &Company, asked: Asked) -> Result<Self> {
+        let mut crowd = Self {
+            requests: vec![asked],
+            others: Vec::new(),
+        };
+        crowd.others = crowd.rows_of_others(company).await?;
+        let rows = rows_of(company, &crowd.people()).await?;
+        ensure!(rows > 0, "the company knows nobody of the crowd");
+        Ok(crowd)
+    }
+
     pub(super) fn requests(&self) -> &[Asked] {
         &self.requests
     }
@@ -73,7 +85,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// How many rows everybody else has, and sums over what is in them.
+    /// A sum over everybody else's rows, and over what is in them. The first factor is larger than any sum of the second kind.
     async fn rows_of_others(&self, company: &Company) -> Result<Vec<i64>> {
         let users = users(&self.people());
         let sums = [
@@ -88,10 +100,9 @@ impl Crowd {
         ];
         let mut others = Vec::new();
         for (store, table, row) in sums {
-            for what in ["count(*)".to_owned(), format!("cast(coalesce(sum({row}), 0) as bigint)")] {
-                let sql = format!("select {what} from {table} where user_id not in ({users})");
-                others.push(company.number(store, &sql).await?);
-            }
+            let sums = format!("count(*) * 10000000000000 + cast(coalesce(sum({row}), 0) as bigint)");
+            let sql = format!("select {sums} from {table} where user_id not in ({users})");
+            others.push(company.number(store, &sql).await?);
         }
         Ok(others)
     }
@@ -139,7 +150,7 @@ pub(super) async fn rows_in(company: &Company, store: &str, people: &[u32]) -> R
     company.number(store, &sql).await
 }
 
-fn user(number: u32) -> String {
+pub(super) fn user(number: u32) -> String {
     format!("u-{number:07}")
 }
 

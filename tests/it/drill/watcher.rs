@@ -31,8 +31,12 @@ const FINAL: [&str; 4] = ["erased", "erased_with_retention", "nothing_held", "cl
 /// Listens until dropped.
 pub(super) struct Watcher {
     heard: Arc<Mutex<Heard>>,
+    asked: Known,
     task: JoinHandle<()>,
 }
+
+/// What was asked for, by request.
+type Known = Arc<Mutex<BTreeMap<String, Asked>>>;
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -40,8 +44,8 @@ struct Heard {
     finals: BTreeMap<String, BTreeSet<String>>,
     /// The words of all final events.
     words: BTreeMap<String, BTreeSet<String>>,
-    /// What must not have been told, or not then.
-    faults: Vec<String>,
+    /// What must not have been told, or not then: the event's word, and what is wrong with it.
+    faults: Vec<(String, String)>,
 }
 
 impl Watcher {
@@ -61,14 +65,11 @@ impl Watcher {
             .queue_bind(QUEUE.into(), "erasure.events".into(), "#".into(), bind, FieldTable::default())
             .await?;
         let heard = Arc::new(Mutex::new(Heard::default()));
+        let asked = Known::default();
         let listener = Listener {
             amqp: amqp.to_owned(),
             company: company.clone(),
-            asked: crowd
-                .requests()
-                .iter()
-                .map(|asked| (asked.id.clone(), asked.clone()))
-                .collect(),
+            asked: Arc::clone(&asked),
             heard: Arc::clone(&heard),
         };
         let task = tokio::spawn(async move {
@@ -78,18 +79,45 @@ impl Watcher {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        Ok(Self { heard, task })
+        let watcher = Self { heard, asked, task };
+        watcher.expect(crowd);
+        Ok(watcher)
+    }
+
+    /// Knows of one more crowd that is about to be asked for.
+    pub(super) fn expect(&self, crowd: &Crowd) {
+        let more = crowd.requests().iter().map(|asked| (asked.id.clone(), asked.clone()));
+        self.asked.lock().expect("nobody panics with it in hand").extend(more);
     }
 
     /// Waits until every request of the crowd has come to its end, and checks what was told on the way there: nobody too early,
     /// one final event each, all of them *erased*, and nobody was asked to act.
     pub(super) async fn all_erased(&self, crowd: &Crowd, deadline: Duration) -> Result<()> {
+        self.all_erased_but_told(crowd, deadline, &[]).await
+    }
+
+    /// [`Watcher::all_erased`], where these words may be told on the way.
+    pub(super) async fn all_erased_but_told(&self, crowd: &Crowd, deadline: Duration, words: &[&str]) -> Result<()> {
         let all = crowd.requests().len();
-        let complete = || async { self.ended() == all };
-        let waited = eventually_true("every request has ended", deadline, complete).await;
-        waited.with_context(|| format!("{} of {all} have", self.ended()))?;
-        let heard = self.heard.lock().expect("the listener does not panic");
-        ensure!(heard.faults.is_empty(), "{:#?}", heard.faults);
+        let ended = || {
+            let heard = self.heard.lock().expect("the listener does not panic");
+            crowd
+                .requests()
+                .iter()
+                .filter(|asked| heard.finals.contains_key(&asked.id))
+                .count()
+        };
+        let waited = eventually_true("every request has ended", deadline, || async { ended() == all }).await;
+        waited.with_context(|| format!("{} of {all} have", ended()))?;
+        self.nothing_untrue(words)
+    }
+
+    /// Checks everything that was told so far: each request has one final event, *erased*, and what was told was true.
+    pub(super) fn nothing_untrue(&self, words: &[&str]) -> Result<()> {
+        let mut heard = self.heard.lock().expect("the listener does not panic");
+        let mut faults = std::mem::take(&mut heard.faults);
+        faults.retain(|(word, _)| !words.contains(&word.as_str()));
+        ensure!(faults.is_empty(), "{faults:#?}");
         for (request, ids) in &heard.finals {
             ensure!(ids.len() == 1, "{request} has ended more than once: {ids:?}");
             let words = &heard.words[request];
@@ -113,7 +141,7 @@ impl Drop for Watcher {
 struct Listener {
     amqp: String,
     company: Company,
-    asked: BTreeMap<String, Asked>,
+    asked: Known,
     heard: Arc<Mutex<Heard>>,
 }
 
@@ -145,18 +173,25 @@ impl Listener {
             None
         };
         let mut heard = self.heard.lock().expect("nobody panics with it in hand");
-        heard.faults.extend(fault);
+        heard.faults.extend(fault.map(|fault| (word.clone(), fault)));
         if FINAL.contains(&word.as_str()) {
             heard.finals.entry(request.clone()).or_default().insert(id);
             heard.words.entry(request).or_default().insert(word);
         } else if !["accepted", "running"].contains(&word.as_str()) {
-            heard.faults.push(format!("{request}: {word} {}", event["data"]["reason"]));
+            let fault = format!("{request}: {word} {}", event["data"]["reason"]);
+            heard.faults.push((word, fault));
         }
     }
 
     /// Looks for people who were just said to be erased.
     async fn too_early(&self, request: &str) -> Option<String> {
-        let Some(asked) = self.asked.get(request) else {
+        let known = self
+            .asked
+            .lock()
+            .expect("nobody panics with it in hand")
+            .get(request)
+            .cloned();
+        let Some(asked) = known else {
             return Some(format!("{request} was never asked for"));
         };
         let look = || async { rows_of(&self.company, &asked.people).await.ok() };

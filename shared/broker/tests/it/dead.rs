@@ -36,13 +36,7 @@ async fn a_message_made_of_a_dead_one_comes_back_from_its_wait() {
     let exchange = names.dead();
     let properties = BasicProperties::default().with_headers(headers);
     let options = BasicPublishOptions::default();
-    let sent = channel.basic_publish(
-        exchange.as_str().into(),
-        "profiles".into(),
-        options,
-        b"the body",
-        properties,
-    );
+    let sent = channel.basic_publish(exchange.as_str().into(), "profiles".into(), options, b"the body", properties);
     sent.await.unwrap();
 
     let queue = DeadQueue::Subsystem(subsystem());
@@ -54,9 +48,7 @@ async fn a_message_made_of_a_dead_one_comes_back_from_its_wait() {
         lane: Lane::Single,
     };
     let again = message(wait, "again", "the body");
-    soon("publishing", world.publisher().publish_all(vec![again]))
-        .await
-        .unwrap();
+    soon("publishing", world.publisher().publish_all(vec![again])).await.unwrap();
     ack(letter).await;
     let mut lane = world.consumer(single(), one_by_one());
     let back = world.next(&mut lane).await;
