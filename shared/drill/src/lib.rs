@@ -10,9 +10,11 @@ compile_error!("crash points and rule switches must not be in a release build: b
 #[cfg(feature = "drill")]
 mod armed;
 mod point;
+mod poison;
 mod rule;
 mod weather;
 
 pub use point::{Point, point};
+pub use poison::die_of;
 pub use rule::{Rule, is_broken};
 pub use weather::{Blow, Lost, Weather};

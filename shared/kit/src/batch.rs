@@ -4,22 +4,20 @@ use crate::hand::{Hand, InHand};
 use crate::lane::Pause;
 use crate::opened::{Grant, Opened, open};
 use crate::settle::ItemReport;
+use crate::suspicion::{goes_alone, is_deadly, is_worn};
 use crate::worker::Worker;
 use crate::{messages, perform::perform};
 use erasure_broker::{Delivery, Outgoing};
 use erasure_drill::{Point, Rule, is_broken, point};
 use erasure_protocol::{
-    EvidenceKey, Fault, Item, Lane, Mask, Operation, Outcome, OutcomeMessage, Rung, Task, TaskOutcome, WIRE_VERSION,
+    Blame, EvidenceKey, Fault, FaultClass, FaultCode, Item, Lane, Mask, Operation, Outcome, OutcomeMessage, Rung, Task,
+    TaskOutcome, WIRE_VERSION,
 };
 use erasure_tracker::{Claim, Claimed, Mark, Marked};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many starts without a finish make an item suspicious: alone it goes, to the solo lane.
-const UNFINISHED_STARTS_MAX: u32 = 2;
-/// So many deliveries make a message suspicious, whatever the tracker remembers. Two rolling restarts stay below it.
-const DELIVERIES_MAX: u64 = 10;
 /// How long to wait before the tracker is asked again about a request it does not know: the reconciler projects within a second.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -88,12 +86,9 @@ impl<'a> BatchRun<'a> {
 
     /// A message that has been delivered too often is taken apart: each item goes alone to the solo lane.
     async fn send_suspicious_deliveries_to_solo(&mut self, items: Vec<InHand>) -> Vec<InHand> {
-        if self.lane == Lane::Solo {
-            return items;
-        }
         let (suspicious, sound) = items
             .into_iter()
-            .partition(|it| self.hand.delivery_count(it.from) >= DELIVERIES_MAX);
+            .partition(|it| is_worn(self.lane, self.hand.delivered(it.from)));
         self.send_to_solo(suspicious).await;
         sound
     }
@@ -155,7 +150,7 @@ impl<'a> BatchRun<'a> {
                     }
                     let unfinished = open.starts.saturating_sub(*in_hand);
                     *in_hand += 1;
-                    if self.lane != Lane::Solo && unfinished >= UNFINISHED_STARTS_MAX {
+                    if goes_alone(self.lane, unfinished, self.hand.delivered(it.from)) {
                         solo.push(it);
                     } else {
                         sorted.open.push((it, open, wanted));
@@ -199,6 +194,7 @@ impl<'a> BatchRun<'a> {
             let from = it.from;
             match open(&self.worker.keys, &self.worker.name, it, claim, wanted) {
                 Ok(item) if self.lane == Lane::Solo && item.wanted.count() > 1 => self.halve(item).await,
+                Ok(item) if is_deadly(self.lane, item.starts(), self.hand.delivered(item.from)) => self.park_deadly(item).await,
                 Ok(item) => opened.push(item),
                 Err(pause) => self.let_go([from].into_iter(), pause),
             }
@@ -239,6 +235,16 @@ impl<'a> BatchRun<'a> {
         if let Err(reason) = self.insist(|| tracker.mark(&marks)).await {
             self.let_go([opened.from].into_iter(), Pause::Tracker(reason));
         }
+    }
+
+    /// Parks a task without another attempt, of which this worker would die as well.
+    async fn park_deadly(&mut self, opened: Opened) {
+        let name = self.worker.name.as_str();
+        let fault = Fault::new(FaultClass::Poison, Blame::Subject, FaultCode::WorkerDies, name);
+        let outcomes = vec![Outcome::Failed(fault); opened.tasks.len()];
+        let positions = opened.wanted.iter().zip(&outcomes);
+        let report = opened.report_with_unread(ItemReport::of(&self.worker.retry, opened.item.attempt, positions));
+        self.record(vec![(opened, report)]).await;
     }
 
     async fn work_on(&mut self, operation: Operation, opened: Vec<Opened>) {

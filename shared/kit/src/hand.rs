@@ -1,5 +1,6 @@
 //! The deliveries of one batch, from the moment they are taken until each is acknowledged or left to be delivered again.
 
+use crate::suspicion::Delivered;
 use crate::{Letter, SEALED_LETTER};
 use erasure_broker::{DeadQueue, Delivery, Outgoing, Publisher, Route};
 use erasure_drill::{Point, point};
@@ -49,8 +50,12 @@ impl Hand {
     }
 
     /// How often the broker has delivered the message before.
-    pub(crate) fn delivery_count(&self, at: usize) -> u64 {
-        self.deliveries[at].delivery.meta.delivery_count
+    pub(crate) fn delivered(&self, at: usize) -> Delivered {
+        let meta = &self.deliveries[at].delivery.meta;
+        Delivered {
+            before: meta.redelivered || meta.delivery_count > 0,
+            times: meta.delivery_count,
+        }
     }
 
     /// The items of all deliveries. What cannot be read, or belongs to another ledger, is parked, sealed, in the dead queue.

@@ -18,6 +18,7 @@ mod opened;
 mod perform;
 mod settle;
 mod subsystem;
+mod suspicion;
 mod worker;
 
 pub use config::WorkerConfig;

@@ -91,6 +91,11 @@ fn references(data_key: &DataKey, subsystem: &SubsystemName, item: &Item) -> BTr
 }
 
 impl Opened {
+    /// How often the slice was started before this time without a finish.
+    pub(crate) fn starts(&self) -> u32 {
+        self.grant.starts
+    }
+
     /// The tracker's time of the claim.
     pub(crate) fn now(&self) -> Millis {
         self.grant.now

@@ -1,6 +1,7 @@
 //! One batch against a subsystem: bounded in time, safe against a panic, and cut in halves when something in it is to blame.
 
 use crate::{AnySubsystem, Subsystem as _};
+use erasure_drill::die_of;
 use erasure_protocol::{Blame, Fault, FaultClass, FaultCode, Operation, Outcome, SubsystemName, Task};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -68,6 +69,7 @@ async fn attempt(
     tasks: &[Task],
     limit: Duration,
 ) -> Result<Vec<Outcome>, Fault> {
+    tasks.iter().for_each(|task| die_of(&task.request, task.number));
     let work = AssertUnwindSafe(subsystem.perform(operation, tasks)).catch_unwind();
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(Ok(outcomes))) if outcomes.len() == tasks.len() => Ok(outcomes),

@@ -66,6 +66,7 @@ codes! {
         Expired = "WORK-003", "the slice passed its deadline", "Nothing to do; the fleet sends it again.";
         KeyUnknown = "WORK-004", "the key that opens the request is not in the key ring", "Give this worker the complete key ring; the lane waits for it.";
         DeliveryLimit = "WORK-005", "the broker gave up delivering the message", "Look for workers that die while they hold it, then redrive.";
+        WorkerDies = "WORK-006", "workers die when they work on this subject", "This is a defect: report it with the code and the time. Redrive after the next release.";
     }
 }
 

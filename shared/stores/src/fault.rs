@@ -39,7 +39,8 @@ pub(crate) fn of(code: FaultCode, source: &str) -> Fault {
         | FaultCode::Panicked
         | FaultCode::NotRead
         | FaultCode::KeyUnknown
-        | FaultCode::DeliveryLimit => (FaultClass::Permanent, Blame::Store),
+        | FaultCode::DeliveryLimit
+        | FaultCode::WorkerDies => (FaultClass::Permanent, Blame::Store),
     };
     Fault::new(class, blame, code, source)
 }
