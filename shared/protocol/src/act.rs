@@ -1,6 +1,6 @@
 //! What operators ask of the reconciler: the only role that changes the ledger on their behalf.
 
-use crate::{FaultCode, Millis, RequestKey, SubsystemName};
+use crate::{FaultCode, Millis, RequestKey, SubsystemName, TenantId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -60,6 +60,16 @@ pub enum ActKind {
         /// Its id.
         parked: String,
     },
+    /// Read every message again that was parked under one code from one queue, as if it had just come.
+    RedriveParkedGroup {
+        /// The queue it came from.
+        queue: String,
+        /// The code it was parked under.
+        code: String,
+        /// Only of this tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<TenantId>,
+    },
     /// No longer ask anything of a subsystem in new requests.
     RetireSubsystem {
         /// Which.
@@ -67,6 +77,21 @@ pub enum ActKind {
         /// Why.
         reason: String,
     },
+}
+
+impl ActKind {
+    /// What a group of parked messages is called in the records of acts; `None` for any other act.
+    #[must_use]
+    pub fn group(&self) -> Option<String> {
+        match self {
+            Self::RedriveParkedGroup { queue, code, .. } => Some(format!("{queue}/{code}")),
+            Self::Redrive { .. }
+            | Self::Discard { .. }
+            | Self::DiscardParked { .. }
+            | Self::RedriveParked { .. }
+            | Self::RetireSubsystem { .. } => None,
+        }
+    }
 }
 
 impl Act {

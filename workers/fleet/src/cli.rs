@@ -205,6 +205,9 @@ pub(crate) struct AttentionFilterArgs {
     /// Only this parked message.
     #[arg(long, value_name = "ID")]
     pub(crate) parked: Option<String>,
+    /// Only parked messages that came from this queue, as the list names it.
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

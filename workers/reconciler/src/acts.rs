@@ -5,13 +5,14 @@ use crate::{Error, Reconciler, events, ticker};
 use erasure_broker::{Consumer, ConsumerOptions, Delivery, Outgoing, Route, Source};
 use erasure_drill::{Point, point};
 use erasure_kit::SEALED_LETTER;
-use erasure_ledger::{Attention, AttentionFilter, Closed, NewAct, ParkedState};
-use erasure_protocol::{ACT_VERSION, Act, ActKind, FaultCode, Lane, RequestKey, SubsystemName};
+use erasure_ledger::{Attention, AttentionFilter, Closed, NewAct, ParkedFilter, ParkedState};
+use erasure_protocol::{ACT_VERSION, Act, ActKind, FaultCode, Lane, RequestKey, Sealed, SubsystemName, TenantId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const FAILURES_PER_PAGE: u32 = 256;
+const MESSAGES_PER_PAGE: u32 = 256;
 
 impl Reconciler {
     pub(crate) async fn carry_out_acts(self: Arc<Self>, stop: CancellationToken) {
@@ -58,6 +59,7 @@ impl Reconciler {
             } => self.redrive(act, *request, subsystem.clone(), *code).await,
             ActKind::Discard { request, reason_code } => self.discard(act, *request, reason_code).await,
             ActKind::RedriveParked { parked } => self.redrive_parked(act, parked).await,
+            ActKind::RedriveParkedGroup { queue, code, tenant } => self.redrive_group(act, queue, code, tenant.clone()).await,
             ActKind::DiscardParked { parked, reason_code } => {
                 let record = record(act, "discard", parked, reason_code, "discarded");
                 let done = self.ledger.set_parked_state(parked, ParkedState::Discarded, &record).await?;
@@ -191,17 +193,57 @@ impl Reconciler {
             self.ledger.record_act(&record).await?;
             return Ok("cannot be sent again; discard it".to_owned());
         };
-        let again = Outgoing {
-            to,
-            message_id: format!("redrive-{id}"),
-            content_type: SEALED_LETTER.to_owned(),
-            body: sealed.0,
-            headers: Vec::new(),
-        };
-        self.publisher.publish_all(vec![again]).await?;
+        self.publisher.publish_all(vec![letter(to, id, sealed)]).await?;
         let record = record(act, "redrive", id, "", "sent again");
         self.ledger.set_parked_state(id, ParkedState::Redriven, &record).await?;
         Ok("sent again".to_owned())
+    }
+
+    /// Publishes parked messages of one queue and code, page by page: those that were there when it was asked, so that what comes
+    /// back is not sent again for ever. An act that is delivered twice goes on with what is still open.
+    async fn redrive_group(&self, act: &Act, queue: &str, code: &str, tenant: Option<TenantId>) -> Result<String, Error> {
+        let target = act.act.group().unwrap_or_default();
+        let Some(to) = route(queue) else {
+            let refused = "cannot be sent again; discard them";
+            self.ledger
+                .record_act(&record(act, "redrive", &target, code, refused))
+                .await?;
+            return Ok(refused.to_owned());
+        };
+        let filter = ParkedFilter {
+            queue: Some(queue.to_owned()),
+            code: Some(code.to_owned()),
+            tenant,
+            until: Some(act.at),
+            ..ParkedFilter::default()
+        };
+        let mut sent = 0;
+        loop {
+            let page = self.ledger.parked(&filter, None, MESSAGES_PER_PAGE).await?;
+            let ids: Vec<String> = page.iter().map(|it| it.id.clone()).collect();
+            if ids.is_empty() {
+                break;
+            }
+            let letters = page.into_iter().filter_map(|it| Some(letter(to.clone(), &it.id, it.sealed?)));
+            self.publisher.publish_all(letters.collect()).await?;
+            sent += self.ledger.end_parked(&ids, ParkedState::Redriven).await?;
+        }
+        let result = format!("{sent} messages sent again");
+        self.ledger
+            .record_act(&record(act, "redrive", &target, code, &result))
+            .await?;
+        Ok(result)
+    }
+}
+
+/// A parked message on its way back: sealed, with all that intake needs to judge it afresh.
+fn letter(to: Route, id: &str, sealed: Sealed) -> Outgoing {
+    Outgoing {
+        to,
+        message_id: format!("redrive-{id}"),
+        content_type: SEALED_LETTER.to_owned(),
+        body: sealed.0,
+        headers: Vec::new(),
     }
 }
 

@@ -43,22 +43,51 @@ impl Reconciler {
         };
         let mut consumer = Consumer::start(&self.broker, source.clone(), options, stop.clone());
         while let Some(deliveries) = consumer.next_batch().await {
-            for delivery in deliveries {
-                if let Err(error) = self.collect_one(&source, delivery).await {
-                    self.health.waiting("reconciler.dead", ticker::in_full(&error));
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    }
-                } else {
-                    self.health.ready("reconciler.dead");
+            if let Err(error) = self.collect_batch(&source, deliveries).await {
+                self.health.waiting("reconciler.dead", ticker::in_full(&error));
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
                 }
+            } else {
+                self.health.ready("reconciler.dead");
             }
         }
     }
 
-    async fn collect_one(&self, source: &Source, delivery: Delivery) -> Result<(), Error> {
+    /// Takes a batch: work that the ledger knows one by one, the rest put aside in one transaction.
+    async fn collect_batch(&self, source: &Source, deliveries: Vec<Delivery>) -> Result<(), Error> {
+        let mut strange = Vec::new();
+        let mut failed = None;
+        for delivery in deliveries {
+            match self.collect_known(source, delivery).await {
+                Ok(left) => strange.extend(left),
+                // One that cannot be taken now keeps nobody else from it.
+                Err(error) => failed = Some(error),
+            }
+        }
+        let (queue, code) = match source {
+            Source::Dead {
+                queue: DeadQueue::Ingest,
+            } => ("ingest", FaultCode::DeliveryLimit),
+            Source::Unrouted => ("unrouted", FaultCode::NotRead),
+            Source::Dead {
+                queue: DeadQueue::Subsystem(_),
+            }
+            | Source::Ingest
+            | Source::IngestBulk
+            | Source::Act
+            | Source::Outcome
+            | Source::Work { .. }
+            | Source::Wait { .. } => ("dead", FaultCode::NotRead),
+        };
+        self.put_aside(strange, queue, code.as_str(), None).await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes work that the ledger knows; gives back what is none.
+    async fn collect_known(&self, source: &Source, delivery: Delivery) -> Result<Option<Delivery>, Error> {
         let subsystem = match source {
             Source::Dead {
                 queue: DeadQueue::Subsystem(subsystem),
@@ -85,29 +114,9 @@ impl Reconciler {
             }
             point(Point::DeadJudged).await;
             let _settled = delivery.ack().await;
-            return Ok(());
+            return Ok(None);
         }
-        let queue = match source {
-            Source::Dead {
-                queue: DeadQueue::Ingest,
-            } => "ingest",
-            Source::Unrouted => "unrouted",
-            Source::Dead {
-                queue: DeadQueue::Subsystem(_),
-            }
-            | Source::Ingest
-            | Source::IngestBulk
-            | Source::Act
-            | Source::Outcome
-            | Source::Work { .. }
-            | Source::Wait { .. } => "dead",
-        };
-        let code = if queue == "ingest" {
-            FaultCode::DeliveryLimit
-        } else {
-            FaultCode::NotRead
-        };
-        self.park_delivery(delivery, queue, code.as_str(), None).await
+        Ok(Some(delivery))
     }
 
     /// The work message of this ledger that a dead letter is, if it is one.
@@ -193,21 +202,33 @@ impl Reconciler {
         code: &str,
         tenant: Option<TenantId>,
     ) -> Result<(), Error> {
+        self.put_aside(vec![delivery], queue, code, tenant).await
+    }
+
+    async fn put_aside(&self, deliveries: Vec<Delivery>, queue: &str, code: &str, tenant: Option<TenantId>) -> Result<(), Error> {
+        if deliveries.is_empty() {
+            return Ok(());
+        }
         let now = self.ledger.now().await?;
-        let sealed = Letter::of(&delivery, &self.keys)?.seal(&self.keys)?;
-        let parked = NewParked {
-            id: parked_id(delivery.meta.message_id.as_deref(), &delivery.body),
-            tenant,
-            queue: queue.to_owned(),
-            code: code.to_owned(),
-            field: None,
-            sealed: Sealed(sealed),
-            at: now,
-            expires_at: self.parked_until(now),
-        };
-        self.ledger.park(&parked).await?;
-        tracing::warn!(queue, code, parked = parked.id, "parked a message that cannot be handled");
-        let _settled = delivery.ack().await;
+        let mut parked = Vec::with_capacity(deliveries.len());
+        for delivery in &deliveries {
+            let sealed = Letter::of(delivery, &self.keys)?.seal(&self.keys)?;
+            parked.push(NewParked {
+                id: parked_id(delivery.meta.message_id.as_deref(), &delivery.body),
+                tenant: tenant.clone(),
+                queue: queue.to_owned(),
+                code: code.to_owned(),
+                field: None,
+                sealed: Sealed(sealed),
+                at: now,
+                expires_at: self.parked_until(now),
+            });
+        }
+        self.ledger.park_all(&parked).await?;
+        for it in &parked {
+            tracing::warn!(queue, code, parked = it.id, "parked a message that cannot be handled");
+        }
+        let _settled = Delivery::ack_all(deliveries).await;
         Ok(())
     }
 

@@ -12,5 +12,5 @@ pub use answer::{
     PersonTask, PurgeBefore, Purged, Report, Reported, Standing, StoredSlice,
 };
 pub use attention::{Attention, AttentionFilter, AttentionKey};
-pub use outbox::{Event, NewParked, Parked, ParkedFilter, ParkedState};
+pub use outbox::{Event, NewParked, Parked, ParkedFilter, ParkedGroup, ParkedState};
 pub use subsystem::{EvidenceHistory, Registered, Subsystem, SubsystemKind};

@@ -113,4 +113,19 @@ pub struct ParkedFilter {
     pub queue: Option<String>,
     /// In this state; `None` is open.
     pub state: Option<ParkedState>,
+    /// Only those parked until then.
+    pub until: Option<Millis>,
+}
+
+/// Parked messages that came from one queue with one code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedGroup {
+    /// The queue.
+    pub queue: String,
+    /// The code.
+    pub code: String,
+    /// How many there are.
+    pub messages: u64,
+    /// When the first was parked.
+    pub since: Millis,
 }

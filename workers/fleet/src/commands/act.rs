@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// How long the reconciler may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a whole group may take.
+const GROUP_DEADLINE: Duration = Duration::from_secs(30 * 60);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 const ACTOR_CHARS_MAX: usize = 128;
 const REASON_CHARS_MAX: usize = 64;
@@ -127,7 +129,8 @@ async fn wait(ledger: &Ledger, act: &Act, target: &str, began: Instant) -> anyho
         if let Some(result) = result(ledger, act, target).await? {
             return Ok(Some(result));
         }
-        if began.elapsed() > DEADLINE {
+        let deadline = if act.act.group().is_some() { GROUP_DEADLINE } else { DEADLINE };
+        if began.elapsed() > deadline {
             return Ok(None);
         }
         tokio::time::sleep(ASK_EVERY).await;
@@ -142,7 +145,7 @@ async fn result(ledger: &Ledger, act: &Act, target: &str) -> anyhow::Result<Opti
         return Ok(Some(recorded.result));
     }
     Ok(match &act.act {
-        ActKind::Redrive { .. } => None,
+        ActKind::Redrive { .. } | ActKind::RedriveParkedGroup { .. } => None,
         ActKind::Discard { request, .. } => {
             let header = ledger.header(*request).await?;
             header
@@ -177,13 +180,14 @@ fn target(act: &ActKind) -> String {
         }
         | ActKind::Discard { request, .. } => request.to_string(),
         ActKind::DiscardParked { parked, .. } | ActKind::RedriveParked { parked } => parked.clone(),
+        ActKind::RedriveParkedGroup { .. } => act.group().unwrap_or_default(),
         ActKind::RetireSubsystem { name, .. } => name.to_string(),
     }
 }
 
 fn word(act: &ActKind) -> &'static str {
     match act {
-        ActKind::Redrive { .. } | ActKind::RedriveParked { .. } => "redrive",
+        ActKind::Redrive { .. } | ActKind::RedriveParked { .. } | ActKind::RedriveParkedGroup { .. } => "redrive",
         ActKind::Discard { .. } | ActKind::DiscardParked { .. } => "discard",
         ActKind::RetireSubsystem { .. } => "retire",
     }

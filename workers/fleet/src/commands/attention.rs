@@ -108,7 +108,7 @@ async fn redrive(
 ) -> anyhow::Result<ExitCode> {
     let filter = Filter::of(which, fleet, ledger).await?;
     if filter.is_everything() && !all {
-        let sentence = "say which: --request, --subsystem, --code, --tenant or --parked; or --all";
+        let sentence = "say which: --request, --subsystem, --code, --tenant, --queue or --parked; or --all";
         return Err(super::WrongUse::error(sentence));
     }
     let acts = acts(ledger, &filter).await?;
@@ -135,6 +135,18 @@ async fn acts(ledger: &Ledger, filter: &Filter) -> anyhow::Result<Vec<ActKind>> 
         };
         acts.extend(requests.into_iter().map(redrive));
     }
+    let tenant = filter.tenant();
+    acts.extend(
+        filter
+            .large_groups(ledger)
+            .await?
+            .into_iter()
+            .map(|it| ActKind::RedriveParkedGroup {
+                queue: it.queue,
+                code: it.code,
+                tenant: tenant.clone(),
+            }),
+    );
     let open = filter
         .parked(ledger)
         .await?

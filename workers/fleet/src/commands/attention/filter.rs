@@ -4,10 +4,12 @@ use super::advice::fault;
 use crate::assemble::Fleet;
 use crate::cli::AttentionFilterArgs;
 use crate::commands::{WrongUse, person};
-use erasure_ledger::{Attention, AttentionFilter, Ledger, Parked, ParkedFilter};
-use erasure_protocol::SubsystemName;
+use erasure_ledger::{Attention, AttentionFilter, Ledger, Parked, ParkedFilter, ParkedGroup};
+use erasure_protocol::{SubsystemName, TenantId};
 
 const PER_PAGE: u32 = 512;
+/// Larger groups of parked messages are told, and sent again, as one.
+const ONE_BY_ONE_MAX: u64 = 100;
 
 /// Which failed tasks and which parked messages.
 pub(super) struct Filter {
@@ -35,10 +37,16 @@ impl Filter {
             code,
             tenant,
             parked,
+            queue,
         } = args;
         let tasks_asked = request.is_some() || subsystem.is_some();
+        if tasks_asked && queue.is_some() {
+            return Err(WrongUse::error(
+                "--queue means parked messages; it goes with neither --request nor --subsystem",
+            ));
+        }
         if let Some(id) = parked {
-            if tasks_asked || code.is_some() || tenant.is_some() {
+            if tasks_asked || code.is_some() || tenant.is_some() || queue.is_some() {
                 return Err(WrongUse::error("--parked names one message; it goes with no other filter"));
             }
             return Ok(Self {
@@ -58,7 +66,7 @@ impl Filter {
         };
         let subsystem = subsystem.as_deref().map(name).transpose()?;
         // A code that is no fault's can only be a parked message's.
-        let tasks = (code.is_none() || fault.is_some()).then(|| AttentionFilter {
+        let tasks = ((code.is_none() || fault.is_some()) && queue.is_none()).then(|| AttentionFilter {
             code: fault,
             subsystem,
             request,
@@ -69,6 +77,7 @@ impl Filter {
             false => Messages::All(ParkedFilter {
                 tenant: tenant_id,
                 code,
+                queue: queue.clone(),
                 ..ParkedFilter::default()
             }),
         };
@@ -97,12 +106,44 @@ impl Filter {
         }
     }
 
-    /// The parked messages.
+    /// The groups of parked messages that are too large to be told one by one.
+    pub(super) async fn large_groups(&self, ledger: &Ledger) -> anyhow::Result<Vec<ParkedGroup>> {
+        let Messages::All(filter) = &self.messages else {
+            return Ok(Vec::new());
+        };
+        let groups = ledger.parked_groups(filter).await?;
+        Ok(groups.into_iter().filter(|it| it.messages > ONE_BY_ONE_MAX).collect())
+    }
+
+    /// The tenant that was asked for.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        match &self.messages {
+            Messages::All(filter) => filter.tenant.clone(),
+            Messages::None | Messages::One(_) => None,
+        }
+    }
+
+    /// The parked messages of all other groups.
     pub(super) async fn parked(&self, ledger: &Ledger) -> anyhow::Result<Vec<Parked>> {
         match &self.messages {
             Messages::None => Ok(Vec::new()),
             Messages::One(id) => Ok(ledger.parked_one(id).await?.into_iter().collect()),
-            Messages::All(filter) => parked(ledger, filter).await,
+            Messages::All(filter) => {
+                let mut all = Vec::new();
+                for group in ledger.parked_groups(filter).await? {
+                    if group.messages <= ONE_BY_ONE_MAX {
+                        let (queue, code) = (Some(group.queue), Some(group.code));
+                        let filter = ParkedFilter {
+                            queue,
+                            code,
+                            ..filter.clone()
+                        };
+                        all.extend(parked(ledger, &filter).await?);
+                    }
+                }
+                all.sort_by(|a, b| a.id.cmp(&b.id));
+                Ok(all)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::advice::advice;
 use super::filter::Filter;
 use crate::output::{Output, counted, table, thousands};
-use erasure_ledger::{Attention, Ledger, Parked};
+use erasure_ledger::{Attention, Ledger, Parked, ParkedGroup};
 use erasure_protocol::{FaultCode, Millis, RequestId, SubsystemName, TenantId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ const REQUESTS_NAMED_MAX: usize = 100;
 enum Entry {
     Failed(Failed),
     Parked(Message),
+    ParkedGroup(Group),
 }
 
 /// Tasks that failed for one reason.
@@ -37,6 +38,17 @@ struct Failed {
 struct Request {
     request_id: RequestId,
     tenant: TenantId,
+}
+
+/// Many messages that could not be taken, for one reason: `attention redrive --queue … --code …` sends all of them again.
+#[derive(Serialize)]
+struct Group {
+    queue: String,
+    code: String,
+    meaning: &'static str,
+    advice: &'static str,
+    messages: u64,
+    since: String,
 }
 
 /// A message that could not be taken.
@@ -63,7 +75,12 @@ struct Message {
 pub(super) async fn print(ledger: &Ledger, filter: &Filter, out: Output) -> anyhow::Result<ExitCode> {
     let failed = grouped(&filter.failed(ledger).await?).into_iter().map(Entry::Failed);
     let parked = filter.parked(ledger).await?.into_iter().map(|it| Entry::Parked(message(it)));
-    let entries: Vec<Entry> = failed.chain(parked).collect();
+    let groups = filter
+        .large_groups(ledger)
+        .await?
+        .into_iter()
+        .map(|it| Entry::ParkedGroup(group(it)));
+    let entries: Vec<Entry> = failed.chain(parked).chain(groups).collect();
     out.list(&entries, || text(&entries))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,6 +118,18 @@ fn grouped(failed: &[Attention]) -> Vec<Failed> {
     failed.collect()
 }
 
+fn group(parked: ParkedGroup) -> Group {
+    let advice = advice(&parked.code);
+    Group {
+        meaning: advice.meaning,
+        advice: advice.advice,
+        messages: parked.messages,
+        since: parked.since.to_rfc3339(),
+        queue: parked.queue,
+        code: parked.code,
+    }
+}
+
 fn message(parked: Parked) -> Message {
     let advice = advice(&parked.code);
     Message {
@@ -121,7 +150,7 @@ fn text(entries: &[Entry]) -> String {
     if entries.is_empty() {
         return "Nothing needs attention.".to_owned();
     }
-    let (mut failed, mut parked, mut advice) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut failed, mut parked, mut groups, mut advice) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
     for entry in entries {
         match entry {
             Entry::Failed(it) => {
@@ -132,6 +161,15 @@ fn text(entries: &[Entry]) -> String {
                     it.source.clone(),
                     thousands(it.tasks),
                     requests(it),
+                    it.since.clone(),
+                ]);
+            }
+            Entry::ParkedGroup(it) => {
+                advice.insert(it.code.clone(), (it.meaning, it.advice));
+                groups.push(vec![
+                    it.code.clone(),
+                    it.queue.clone(),
+                    thousands(it.messages),
                     it.since.clone(),
                 ]);
             }
@@ -150,6 +188,10 @@ fn text(entries: &[Entry]) -> String {
     if !parked.is_empty() {
         let header = ["code", "queue", "field", "at", "id"];
         text.push_str(&format!("Messages put aside\n{}\n", table(&header, parked)));
+    }
+    if !groups.is_empty() {
+        let header = ["code", "queue", "messages", "since"];
+        text.push_str(&format!("Messages put aside, in groups\n{}\n", table(&header, groups)));
     }
     for (code, (meaning, advice)) in advice {
         text.push_str(&format!("{code}: {meaning}. {advice}\n"));
