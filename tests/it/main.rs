@@ -22,6 +22,7 @@ mod restored;
 mod revisions;
 mod rights;
 mod schema;
+mod soak;
 mod subprocessors;
 mod support;
 mod vendors;

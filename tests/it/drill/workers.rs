@@ -35,7 +35,7 @@ pub(super) fn apart() -> Builder {
 }
 
 /// The data map of the sample company with its first subsystem alone: what happens there is what becomes of the request.
-fn profiles_alone() -> Result<String> {
+pub(super) fn profiles_alone() -> Result<String> {
     let map = std::fs::read_to_string(repository().join("deploy/sample/map.toml"))?;
     let end = map
         .find("# ---- segments")
