@@ -300,7 +300,7 @@ fn redrive() -> Message {
 
 fn subject(person: u32) -> serde_json::Value {
     let user_id = user(person);
-    if person % VENDOR_KNOWS_EACH == 0 {
+    if person.is_multiple_of(VENDOR_KNOWS_EACH) {
         json!({ "user_id": user_id, "device": format!("device-{person}") })
     } else {
         json!({ "user_id": user_id })
