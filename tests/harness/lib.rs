@@ -6,6 +6,9 @@ pub mod binary;
 pub mod company;
 pub mod drill;
 pub mod eventually;
+#[cfg(not(test))] // it holds the binary's configuration, whose own tests run there
+#[path = "../fuzz/targets.rs"]
+pub mod fuzz;
 pub mod opendsr;
 pub mod private;
 pub mod process;

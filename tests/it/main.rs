@@ -8,6 +8,7 @@ mod desk;
 mod drill;
 mod estate;
 mod faults;
+mod fuzz;
 mod imports;
 mod layout;
 mod malformed;

@@ -102,5 +102,5 @@ pub(crate) fn optional_text(value: Value) -> Result<Option<String>, Error> {
 
 pub(crate) fn time(value: Value) -> Result<Millis, Error> {
     let (seconds, micros): (i64, i64) = redis::from_redis_value(value).map_err(|_| Error::Unreadable { what: "the time" })?;
-    Ok(Millis(seconds * 1000 + micros / 1000))
+    Ok(Millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
 }

@@ -181,6 +181,11 @@ impl Stored {
             .map(|at| read_plan_entry(get(fields, &at.to_string())?))
             .collect();
         let flags: u8 = number(fields, "f").unwrap_or(0);
+        let (subjects, slices): (u64, u32) = (number(fields, "n")?, number(fields, "c").unwrap_or(1));
+        // A slice without a subject is nobody's: a number that memory would be asked for, and no request.
+        if u64::from(slices) > subjects.max(1) {
+            return None;
+        }
         let header = Header {
             ledger: LedgerId(Uuid::from_slice(times.get(..16)?).ok()?),
             request,
@@ -192,8 +197,8 @@ impl Stored {
                 .find(|it| operation_letter(*it) == operation)?,
             lane: Lane::ALL.into_iter().find(|it| lane_letter(*it) == lane)?,
             plan: Plan::new(entries?),
-            subjects: number(fields, "n")?,
-            slices: number(fields, "c").unwrap_or(1),
+            subjects,
+            slices,
             key: get(fields, "K")
                 .zip(get(fields, "k"))
                 .and_then(|(id, key)| wrapped_key(id, key)),

@@ -12,6 +12,9 @@ mod connection;
 #[cfg(feature = "double")]
 pub mod double;
 mod error;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod info;
 mod keys;

@@ -33,27 +33,7 @@ impl Tracker {
         let Some((stored, fields, _)) = self.read_all(request).await? else {
             return Ok(None);
         };
-        let mut evidence = Evidence {
-            plan_version: stored.header.plan.version(),
-            ..Evidence::default()
-        };
-        for (entry, slice, record) in records(&fields) {
-            let bits = Done::ALL.into_iter().map(|done| EvidenceBits {
-                entry,
-                slice,
-                done,
-                mask: record.mask(done),
-            });
-            evidence.bits.extend(bits.filter(|it| !it.mask.is_empty()));
-            if record.at > Millis(0) {
-                evidence.verified.push(VerifiedAt {
-                    entry,
-                    slice,
-                    at: record.at,
-                });
-            }
-        }
-        Ok(Some(evidence))
+        Ok(Some(evidence(&stored, &fields)))
     }
 
     /// The slices of an open request that are not done. `None` when the tracker does not know it, or has it as final.
@@ -64,37 +44,9 @@ impl Tracker {
         let Some((stored, fields, now)) = self.read_all(request).await? else {
             return Ok(None);
         };
-        let subjects = usize::try_from(stored.header.subjects).unwrap_or(SLICE_SUBJECTS_MAX);
-        let one = |entry: usize, slice: u32| {
-            let name = format!("{entry}.{slice}");
-            let record = fields
-                .get(name.as_bytes())
-                .map(|bytes| Record::parse(bytes))
-                .unwrap_or_default();
-            let count = if record.count > 0 {
-                record.count
-            } else {
-                subjects.min(SLICE_SUBJECTS_MAX)
-            };
-            Outstanding {
-                entry,
-                slice,
-                missing: Mask::first(count).without(&record.done()).without(&record.failed),
-                leased_until: Millis(first_number(fields.get(format!("l{name}").as_bytes()))),
-                due: Millis(first_number(fields.get(format!("d{name}").as_bytes()))),
-            }
-        };
-        let live: Vec<usize> = stored.header.plan.live().map(|(at, _)| at).collect();
-        let all = live
-            .into_iter()
-            .flat_map(|entry| (0..stored.header.slices).map(move |slice| (entry, slice)));
-        let slices = all
-            .map(|(entry, slice)| one(entry, slice))
-            .filter(|it| !it.missing.is_empty())
-            .collect();
         Ok(Some(OutstandingSlices {
             plan_version: stored.header.plan.version(),
-            slices,
+            slices: outstanding(&stored, &fields),
             now,
         }))
     }
@@ -162,6 +114,61 @@ impl Tracker {
         let bits = answer::fields(self.connection.one("reading evidence", &command).await?)?;
         Ok(Some((stored, bits, now)))
     }
+}
+
+/// The evidence in the fields of the hash that holds it.
+pub(crate) fn evidence(stored: &Stored, fields: &Fields) -> Evidence {
+    let mut evidence = Evidence {
+        plan_version: stored.header.plan.version(),
+        ..Evidence::default()
+    };
+    for (entry, slice, record) in records(fields) {
+        let bits = Done::ALL.into_iter().map(|done| EvidenceBits {
+            entry,
+            slice,
+            done,
+            mask: record.mask(done),
+        });
+        evidence.bits.extend(bits.filter(|it| !it.mask.is_empty()));
+        if record.at > Millis(0) {
+            evidence.verified.push(VerifiedAt {
+                entry,
+                slice,
+                at: record.at,
+            });
+        }
+    }
+    evidence
+}
+
+/// The slices of the live entries that are not done.
+pub(crate) fn outstanding(stored: &Stored, fields: &Fields) -> Vec<Outstanding> {
+    let subjects = usize::try_from(stored.header.subjects).unwrap_or(SLICE_SUBJECTS_MAX);
+    let one = |entry: usize, slice: u32| {
+        let name = format!("{entry}.{slice}");
+        let record = fields
+            .get(name.as_bytes())
+            .map(|bytes| Record::parse(bytes))
+            .unwrap_or_default();
+        let count = if record.count > 0 {
+            record.count
+        } else {
+            subjects.min(SLICE_SUBJECTS_MAX)
+        };
+        Outstanding {
+            entry,
+            slice,
+            missing: Mask::first(count).without(&record.done()).without(&record.failed),
+            leased_until: Millis(first_number(fields.get(format!("l{name}").as_bytes()))),
+            due: Millis(first_number(fields.get(format!("d{name}").as_bytes()))),
+        }
+    };
+    let live: Vec<usize> = stored.header.plan.live().map(|(at, _)| at).collect();
+    live.into_iter()
+        .flat_map(|entry| (0..stored.header.slices).map(move |slice| (entry, slice)))
+        .map(|(entry, slice)| one(entry, slice))
+        .filter(|it| !it.missing.is_empty())
+        .collect()
 }
 
 /// The records among the fields of a hash, in order.

@@ -158,9 +158,18 @@ impl Config {
                 path.display()
             )
         })?;
-        let mut config = layer::read(&text, std::env::vars()).with_context(|| format!("in {}", path.display()))?;
-        config.anchor(path.parent().unwrap_or(Path::new(".")));
-        config.check().with_context(|| format!("in {}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::read(&text, std::env::vars(), folder).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Reads the text of a file of this folder, with these variables of the environment over it.
+    ///
+    /// # Errors
+    /// With the line and what to do.
+    pub(crate) fn read(text: &str, variables: impl Iterator<Item = (String, String)>, folder: &Path) -> anyhow::Result<Self> {
+        let mut config = layer::read(text, variables)?;
+        config.anchor(folder);
+        config.check()?;
         Ok(config)
     }
 

@@ -8,6 +8,9 @@
 mod call;
 mod client;
 mod config;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod reference;
 mod reply;

@@ -101,6 +101,10 @@ pub(crate) fn transient(vendor: &str, code: FaultCode) -> Fault {
 /// An answer must be about the id we asked for: an answer about another one, or about none, proves nothing.
 fn read(vendor: &str, id: Uuid, raw: &Raw) -> Result<Body, Fault> {
     let unreadable = || transient(vendor, FaultCode::VendorUnreadable);
+    // A list would be read by position, and could say `completed` without ever naming a status.
+    if !raw.body.trim_ascii_start().starts_with(b"{") {
+        return Err(unreadable());
+    }
     let body: Body = serde_json::from_slice(&raw.body).map_err(|_| unreadable())?;
     if body.subject_request_id == Some(id) {
         Ok(body)
@@ -180,6 +184,8 @@ mod tests {
             r#"{"request_status":"completed"}"#,
             r#"{"subject_request_id":"00000000-0000-0000-0000-000000000008","request_status":"completed"}"#,
             r#"{"subject_request_id":"ID"}"#,
+            r#"["ID","completed",null]"#,
+            r#"{"subject_request_id":"ID","request_status":"pending","request_status":"completed"}"#,
         ] {
             assert_eq!(polled("mailer", ID, &raw(200, body), NOW), unreadable, "{body}");
         }

@@ -2,6 +2,9 @@
 
 use super::{Error, LineCode, PRESERVE_COLUMN, Vocabulary, csv_line};
 use erasure_protocol::{Identifier, IdentifierKind, Record};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// What a line says, or its code and the column.
 pub(super) type Read = Result<Subject, (LineCode, String)>;
@@ -134,18 +137,22 @@ fn flag(text: &str) -> Option<bool> {
 
 fn ndjson(line: &str, vocabulary: &Vocabulary) -> Read {
     use serde_json::Value;
-    let Ok(Value::Object(fields)) = serde_json::from_str(line) else {
+    let Ok(Fields(fields)) = serde_json::from_str(line) else {
         return Err((LineCode::NotJson, String::new()));
     };
     let mut subject = Subject {
         record: Record::new(),
         preserve: None,
     };
+    let mut seen = BTreeSet::new();
     for (name, value) in fields {
         let Some(column) = column(&name, vocabulary) else {
             let shown = IdentifierKind::new(&name).map_or("(name withheld)".to_owned(), |kind| kind.to_string());
             return Err((LineCode::UnknownField, shown));
         };
+        if !seen.insert(name.clone()) {
+            return Err((LineCode::GivenTwice, name));
+        }
         match (column, value) {
             (Column::Preserve, Value::Bool(keep)) => subject.preserve = Some(keep),
             (Column::Preserve, _) => return Err((LineCode::BadOption, name)),
@@ -157,6 +164,29 @@ fn ndjson(line: &str, vocabulary: &Vocabulary) -> Read {
         }
     }
     Ok(subject)
+}
+
+/// The fields of one object, those given twice included: of two people under one name, neither may be passed over.
+struct Fields(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = object.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 fn identifier(value: serde_json::Value) -> Option<Identifier> {

@@ -44,6 +44,9 @@ pub enum LineCode {
     /// The same identifiers stood in a line before.
     #[serde(rename = "FILE-012")]
     Duplicate,
+    /// A field that is given twice in one object.
+    #[serde(rename = "FILE-013")]
+    GivenTwice,
 }
 
 impl LineCode {
@@ -85,6 +88,7 @@ impl LineCode {
                 "preserveEmptyAccount differs from the lines before: put these lines into a file of their own",
             ),
             Self::Duplicate => ("FILE-012", "the same identifiers stood in a line before; they are sent once"),
+            Self::GivenTwice => ("FILE-013", "the field is given twice in this line: give it once"),
         }
     }
 }

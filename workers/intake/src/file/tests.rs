@@ -166,6 +166,17 @@ fn json_lines_are_read_alike() {
 }
 
 #[test]
+fn of_two_people_under_one_name_neither_is_passed_over() {
+    let (commands, report) = read(
+        Format::Ndjson,
+        b"{\"user_id\":\"1\",\"user_id\":\"2\"}\n{\"user_id\":\"\",\"user_id\":\"3\"}\n",
+    );
+    assert!(commands.is_empty());
+    let twice = (LineCode::GivenTwice, "user_id");
+    assert_eq!(bad(&report), [(1, twice.0, twice.1), (2, twice.0, twice.1)]);
+}
+
+#[test]
 fn a_report_lists_a_thousand_bad_lines_and_counts_the_others() {
     let text = format!("user_id\n{}", "a,b\n".repeat(1500));
     let (commands, report) = read(Format::Csv, text.as_bytes());
