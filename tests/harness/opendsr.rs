@@ -258,6 +258,7 @@ async fn create(State(shared): State<Shared>, sent: HeaderMap, body: Bytes) -> R
             let _ = shared.lock().create(body);
             error(status)
         }
+        Act::Echo { status } => echo(status, &body),
         Act::Slow { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             shared.lock().create(body)
@@ -278,7 +279,7 @@ async fn poll(State(shared): State<Shared>, Path(id): Path<Uuid>, sent: HeaderMa
             tokio::time::sleep(Duration::from_millis(ms)).await;
             shared.lock().poll(id, None)
         }
-        Act::KeepAndFail { status } => error(status),
+        Act::KeepAndFail { status } | Act::Echo { status } => error(status),
         Act::Status { .. } | Act::Malformed | Act::Huge | Act::OtherId | Act::Redirect => misbehave(&act, 200),
     }
 }
@@ -308,7 +309,8 @@ fn misbehave(act: &Act, success: u16) -> Response {
             status,
             retry_after: None,
         }
-        | Act::KeepAndFail { status } => error(*status),
+        | Act::KeepAndFail { status }
+        | Act::Echo { status } => error(*status),
         Act::Malformed => (success, headers(), r#"{"subject_request_id": "#).into_response(),
         Act::Huge => (success, headers(), "[".repeat(2 << 20)).into_response(),
         Act::OtherId => {
@@ -325,6 +327,17 @@ fn headers() -> [(&'static str, &'static str); 2] {
         ("x-opendsr-processor-domain", "opendsr.mailer.example"),
         ("x-opengdpr-processor-domain", "opendsr.mailer.example"),
     ]
+}
+
+fn echo(status: u16, sent: &Value) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let said = sent["subject_identities"].to_string();
+    (
+        status,
+        [("x-error", said.clone())],
+        Json(json!({ "error": { "message": said } })),
+    )
+        .into_response()
 }
 
 fn error(status: u16) -> Response {

@@ -190,7 +190,7 @@ impl Command {
         for (at, subject) in self.subjects.iter().enumerate() {
             let unknown: Vec<_> = subject.keys().filter(|kind| !known.contains(kind)).collect();
             for kind in &unknown {
-                problems.add(CommandCode::UnknownKind, format!("subjects[{at}].{kind}"));
+                problems.add(CommandCode::UnknownKind, format!("subjects[{at}].{}", kind.shown()));
             }
             let complete = alternatives
                 .iter()

@@ -25,6 +25,13 @@ impl IdentifierKind {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of a kind that nobody declared, for a message about it: withheld where it could be data, for somebody may have
+    /// taken the value for the kind.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        crate::command::shown_name(&self.0)
+    }
 }
 
 impl fmt::Display for IdentifierKind {
@@ -163,6 +170,13 @@ mod tests {
         assert!(Identifier::new("x".repeat(1025)).is_none());
         assert!(Identifier::new("a\0b").is_none());
         assert!(IdentifierKind::new("E-Mail").is_none());
+    }
+
+    #[test]
+    fn a_kind_that_could_be_somebodys_number_is_not_shown() {
+        let shown = |name: &str| kind(name).shown().to_owned();
+        assert_eq!(shown("shoe_size"), "shoe_size");
+        assert_eq!(shown("u_0000007"), "(name withheld)");
     }
 
     #[test]

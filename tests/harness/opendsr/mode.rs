@@ -56,6 +56,11 @@ pub enum Act {
         /// Which.
         status: u16,
     },
+    /// With this HTTP status, and what it was sent in the body and in a header, as an indiscreet vendor may.
+    Echo {
+        /// Which.
+        status: u16,
+    },
     /// As it should, but late.
     Slow {
         /// How late.

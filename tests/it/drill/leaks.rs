@@ -1,309 +1,245 @@
-//! After an erasure no pipe of the fleet holds an identifier in a readable form.
+//! After a run no place that the fleet writes to holds an identifier in a readable form.
 //!
-//! Rare words stand for the people. The hunt looks for each as text, in base64 and in hexadecimal, in every file of RabbitMQ,
-//! Redis and the ledger, in every log, in the metrics and in the events. That it would find one is shown by a producer who
-//! publishes in plain text: RabbitMQ keeps that on its disk, and nobody else does.
+//! A thousand unmistakable identifiers are planted. Every path is driven on which one travels: by command, file, HTTP and AMQP, sealed
+//! and not; found, retried, parked, redriven, given up; refused by intake, by stores and by a vendor that quote the person; through a
+//! process that is killed. Then the hunt looks for all of them in every form (`net`) in every log, page, event, answer, in RabbitMQ's,
+//! Redis' and the ledger's files. That it is not blind is shown by decoys, one left in each kind of place in another form: it must find
+//! exactly these, and what a producer has published in plain text in RabbitMQ's files, as the README says.
 
-use std::path::{Path, PathBuf};
+mod drive;
+mod net;
+mod places;
+mod planted;
 
+use crate::desk::Desk;
 use anyhow::{Context, Result, ensure};
+use drive::{Drive, FILES};
 use erasure_tests::{
+    company::Technology,
+    opendsr::{Mode, Processor},
     private::{Kind, PrivateServer},
-    world::{TOKEN, World},
+    producer::Message,
+    world::World,
 };
-use serde_json::{Value, json};
+use net::{Catch, Net};
+use places::Place;
+use planted::Person;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
 
-use crate::desk::{Desk, command, is_gone, parked, state_of};
+#[tokio::test(flavor = "multi_thread")]
+async fn no_identifier_is_readable_anywhere_with_a_ledger_in_sqlite_and_the_usual_log() -> Result<()> {
+    hunt(Technology::Sqlite, "info,sqlx=warn,lapin=error").await
+}
 
-/// The word of people who are asked for by the command line, a file and HTTP: all of these seal.
-const SEALED: &str = "qzsealedqz";
-/// The word of people who are asked for by a producer in plain text.
-const PLAIN: &str = "qzplainqz";
-/// The word of a ticket, which is nobody's secret: it is in the ledger and in Redis, and the hunt must find it there.
-const TICKET: &str = "qzticketqz";
+#[tokio::test(flavor = "multi_thread")]
+async fn no_identifier_is_readable_anywhere_with_a_ledger_in_postgresql_and_everything_logged() -> Result<()> {
+    let own = [
+        "",
+        "_api",
+        "_broker",
+        "_intake",
+        "_kit",
+        "_ledger",
+        "_privacy",
+        "_protocol",
+        "_reconciler",
+        "_stores",
+        "_subprocessors",
+        "_tracker",
+        "_profiles",
+        "_segments",
+        "_analytics",
+    ];
+    let own: Vec<String> = own.iter().map(|name| format!("erasure{name}=trace")).collect();
+    hunt(Technology::Postgres, &format!("debug,{}", own.join(","))).await
+}
 
-#[tokio::test]
-async fn no_identifier_is_readable_anywhere_after_the_erasure() -> Result<()> {
+async fn hunt(ledger: Technology, log: &str) -> Result<()> {
     let (rabbitmq, redis) = (PrivateServer::start(Kind::RabbitMq)?, PrivateServer::start(Kind::Redis)?);
+    let mailer = Processor::start(Mode::ok(0)).await?;
     let world = World::builder()
+        .ledger(ledger)
+        .stores(Technology::Postgres)
+        .people(planted::COMPANY)
         .amqp(rabbitmq.url())
         .redis(redis.url())
-        .people(20)
-        .set("log.filter", "debug")
+        .map(planted::map()?)
+        .vendor("mailer", &mailer.url())
+        .set("log.filter", log)
         .set("retry.rungs", vec![toml::Value::from(100), toml::Value::from(300)])
         .set("retry.attempts_max", 3)
         .build()
         .await?;
-    plant(&world).await?;
-    let mut role = world.run_all().await?;
-    let mut desk = Desk::open(&world).await?;
+    let (mut sealed, plain) = planted::people();
+    let everybody = [sealed.clone(), plain.clone()].concat();
+    let twins = sealed.split_off(sealed.len() - 2);
+    let numbers = [twins[0].number, twins[1].number];
+    planted::plant(world.company(), &everybody, numbers).await?;
 
-    let said = [
-        everything_sealed(&world, &mut desk).await?,
-        everything_in_plain_text(&world, &mut desk).await?,
-    ]
-    .concat();
-    for n in [1, 2, 3, 4, 5, 6, 7] {
-        is_gone(world.company(), n).await?;
-    }
-    let metrics = reqwest::get(role.url("/metrics")).await?.text().await?;
-    let events = format!("{:?}", desk.heard);
-    drop(desk);
-    role.term().await?;
+    let mut drive = Drive {
+        role: world.run_all().await?,
+        desk: Desk::open(&world).await?,
+        world: &world,
+        mailer: &mailer,
+        people: sealed.into_iter(),
+        said: String::new(),
+        answers: String::new(),
+        pages: String::new(),
+    };
+    drive.by_command().await?;
+    drive.by_file().await?;
+    drive.by_http().await?;
+    drive.ambiguous(&twins[0]).await?;
+    drive.refused_by_stores().await?;
+    drive.refused_by_vendor().await?;
+    drive.killed().await?;
+    drive.in_plain_text(&plain).await?;
+    drive.look_at_pages().await?;
+
+    let decoys = planted::decoys();
+    let raw = tempfile::tempdir()?;
+    let places = everything(drive, ledger, [&rabbitmq, &redis], raw.path(), &decoys).await?;
+    let words = |people: &[Person]| people.iter().flat_map(Person::words).collect::<Vec<_>>();
+    let net = Net::of(&words(&[everybody, decoys].concat()))?;
+    let plain: BTreeSet<String> = words(&plain).into_iter().collect();
+    judge(&net, &places.0, &places.1, &plain)
+}
+
+/// Leaves the decoys, ends everything, and lists every place; with it what the hunt must find: the kind of place, word and form.
+async fn everything(
+    mut drive: Drive<'_>,
+    ledger: Technology,
+    [rabbitmq, redis]: [&PrivateServer; 2],
+    raw: &Path,
+    decoys: &[Person],
+) -> Result<(Vec<Place>, BTreeSet<(&'static str, Catch)>)> {
+    let world = drive.world;
+    let mut left = decoys.iter().map(|person| person.words()[1].clone());
+    let mut expected = BTreeSet::new();
+    let mut decoy = |kind: &'static str, form: &'static str| {
+        let word = left.next().unwrap_or_default();
+        expected.insert((kind, (word.clone(), form)));
+        word
+    };
+    // What Redis has appended so far, before it is written anew without what is gone.
+    copy(&redis.folder(), raw)?;
+
+    let event = serde_json::json!({ "type": "erasure.request.decoy", "data": decoy("events", "text") });
+    let told = Message {
+        exchange: "erasure.events".to_owned(),
+        routing_key: "erasure.request.decoy".to_owned(),
+        content_type: Some("application/cloudevents+json".to_owned()),
+        body: event.to_string().into_bytes(),
+        ..Message::default()
+    };
+    drive.desk.producer.publish(&told).await?;
+    drive
+        .desk
+        .hears("the decoy", |event| event["type"] == "erasure.request.decoy")
+        .await?;
+    ensure!(drive.role.runs(), "the fleet has gone through all of it");
+    drive.role.term().await?;
+
+    let hex: String = decoy("Redis", "hexadecimal")
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mut connection = redis::Client::open(redis.url())?.get_multiplexed_async_connection().await?;
+    let () = redis::cmd("SET").arg("decoy").arg(hex).query_async(&mut connection).await?;
+    let () = redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("rdbcompression")
+        .arg("no")
+        .query_async(&mut connection)
+        .await?;
+    let () = redis::cmd("SAVE").query_async(&mut connection).await?;
+    drop(connection);
+    let wide = decoy("RabbitMQ", "UTF-16LE").bytes().flat_map(|byte| [byte, 0]).collect();
+    places::leave_in_rabbitmq(world, wide).await?;
+    let numbers = decoy("ledger", "numbers")
+        .bytes()
+        .map(|byte| byte.to_string())
+        .collect::<Vec<_>>()
+        .join(",");
+    places::leave_in_ledger(world, ledger, &numbers).await?;
+    let percent: String = decoy("log", "percent").bytes().map(|byte| format!("%{byte:02X}")).collect();
+    append(&world.dir().join("decoy.log"), &percent)?;
+    append(&world.dir().join("decoy.txt"), &decoy("folder", "text"))?;
+    let escapes: String = decoy("answers", "JSON escapes")
+        .bytes()
+        .map(|byte| format!("\\u{byte:04X}"))
+        .collect();
+    drive.answers += &escapes;
+    drive.pages += &format!("label=\"{}\"", decoy("pages", "text").to_uppercase());
+    drive.said += &decoy("commands", "text");
     rabbitmq.stop()?;
     redis.stop()?;
 
-    let own = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_ledger = name.starts_with("ledger.db");
-        is_ledger || Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("log"))
-    };
-    let ledger_and_logs: Vec<PathBuf> = files(world.dir())?.into_iter().filter(|path| own(path)).collect();
-    let [broker, tracker] = [rabbitmq.folder(), redis.folder()].map(|folder| files(&folder));
-    let (broker, tracker) = (broker?, tracker?);
-    for (what, files) in [
-        ("ledger and logs", &ledger_and_logs),
-        ("Redis", &tracker),
-        ("RabbitMQ", &broker),
-    ] {
-        let bytes: u64 = files
-            .iter()
-            .filter_map(|file| Some(std::fs::metadata(file).ok()?.len()))
-            .sum();
-        assert!(files.len() > 1 && bytes > 5_000, "{what} has been looked through: {files:?}");
+    let mut places = places::of_world(world, &FILES)?;
+    places.extend(places::folder("RabbitMQ", &rabbitmq.folder())?);
+    places.extend(places::folder("Redis", &redis.folder())?);
+    places.extend(places::folder("Redis", raw)?);
+    if ledger == Technology::Postgres {
+        places.push(places::ledger_in_postgres(world).await?);
     }
-    for word in [SEALED, PLAIN] {
-        assert_eq!(readable(word, &ledger_and_logs)?, Vec::<PathBuf>::new());
-        assert_eq!(readable(word, &tracker)?, Vec::<PathBuf>::new());
-        for (what, text) in [("metrics", &metrics), ("events", &events), ("what commands said", &said)] {
-            assert!(!holds(text.as_bytes(), &forms(word)), "{what} hold {word}");
+    places.push(Place::text("events", format!("{:?}", drive.desk.heard)));
+    places.push(Place::text("commands", drive.said));
+    places.push(Place::text("answers", drive.answers));
+    places.push(Place::text("pages", drive.pages));
+    for (kind, bytes_min) in [
+        ("log", 5_000),
+        ("Redis", 20_000),
+        ("RabbitMQ", 100_000),
+        ("ledger", 20_000),
+        ("answers", 5_000),
+    ] {
+        let bytes: u64 = places.iter().filter(|it| it.kind == kind).map(Place::bytes).sum();
+        eprintln!("{kind}: {bytes} bytes");
+        ensure!(bytes > bytes_min, "{kind} has been looked through: {bytes} bytes");
+    }
+    Ok((places, expected))
+}
+
+/// What is found is what was left there, and what producers have published in plain text in RabbitMQ's files: no more, no less.
+fn judge(net: &Net, places: &[Place], decoys: &BTreeSet<(&'static str, Catch)>, plain: &BTreeSet<String>) -> Result<()> {
+    let mut leaks = Vec::new();
+    let (mut found, mut found_plain) = (BTreeSet::new(), false);
+    for place in places {
+        for (word, form) in net.cast(place.open()?).with_context(|| place.name.clone())? {
+            let caught = (place.kind, (word.clone(), form));
+            if place.kind == "RabbitMQ" && plain.contains(&word) {
+                found_plain = true;
+            } else if decoys.contains(&caught) {
+                found.insert(caught);
+            } else {
+                leaks.push(format!("{word} as {form} in {} {}", place.kind, place.name));
+            }
         }
     }
-    assert_eq!(readable(SEALED, &broker)?, Vec::<PathBuf>::new());
-    for (word, files) in [(PLAIN, &broker), (TICKET, &tracker), (TICKET, &ledger_and_logs)] {
-        assert_ne!(
-            readable(word, files)?,
-            Vec::<PathBuf>::new(),
-            "the hunt finds {word} where it is"
-        );
-    }
+    ensure!(leaks.is_empty(), "{} leaks: {leaks:#?}", leaks.len());
+    let missed: Vec<_> = decoys.difference(&found).collect();
+    ensure!(missed.is_empty(), "the hunt is blind: {missed:?}");
+    ensure!(found_plain, "RabbitMQ's files hold what was published in plain text");
     Ok(())
 }
 
-/// Rare words in place of what the sample company has: persons 1 to 5 sealed, 6 and 7 in plain text, 8 and 9 are one to an e-mail.
-async fn plant(world: &World) -> Result<()> {
-    for (word, people) in [(SEALED, "id <= 5"), (PLAIN, "id in (6, 7)"), (SEALED, "id in (8, 9)")] {
-        let email = format!("'{word}-' || case when id > 7 then 0 else id end || '@example.invalid'");
-        let sql = format!(
-            "update participants set external_id = '{word}-ext-' || id, email = {email}, business_unit = 'EU', \
-             last_name = '{word}' where {people}"
-        );
-        world.company().execute("crm", &sql).await?;
-    }
-    Ok(())
+fn append(path: &Path, text: &str) -> Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    file.write_all(text.as_bytes()).context("leaving a decoy")
 }
 
-/// By the command line, a file and HTTP; with a conflict, a task that failed, one nobody knew and one that was given up.
-async fn everything_sealed(world: &World, desk: &mut Desk) -> Result<String> {
-    let mut said = String::new();
-    let mut run = async |arguments: &[&str]| -> Result<()> {
-        let answer = world.command(arguments).await?;
-        said.extend([answer.stdout.as_str(), answer.stderr.as_str()]);
-        answer.done().map(drop)
-    };
-    let first = format!("external_id={SEALED}-ext-1");
-    run(&["request", "--tenant", "acme", "--id", "cli", "--watch", &first]).await?;
-    // The same id for somebody else is put aside, sealed.
-    let stranger = format!("external_id={SEALED}-ext-other");
-    run(&["request", "--tenant", "acme", "--id", "cli", &stranger]).await?;
-    let file = world.csv(
-        "people.csv",
-        &["external_id"],
-        &[[format!("{SEALED}-ext-2")], [format!("{SEALED}-ext-unknown")]],
-    )?;
-    run(&["import", &file, "--tenant", "acme", "--id", "file", "--watch"]).await?;
-    let url = role_url(world)?;
-    let by_email = json!({ "email": format!("{SEALED}-3@example.invalid"), "business_unit": "EU" });
-    let client = reqwest::Client::new();
-    let posted = client
-        .post(format!("{url}/v1/requests"))
-        .bearer_auth(TOKEN)
-        .header("content-type", "application/json");
-    let posted = posted
-        .body(command("acme", "http", std::slice::from_ref(&by_email)).to_string())
-        .send()
-        .await?;
-    ensure!(posted.status() == 202, "{posted:?}");
-    state_of(world, "http", "acme", "erased").await?;
-    let found = client
-        .post(format!("{url}/v1/find"))
-        .bearer_auth(TOKEN)
-        .header("content-type", "application/json");
-    let found = found
-        .body(json!({ "tenant": "acme", "identifiers": by_email }).to_string())
-        .send()
-        .await?;
-    ensure!(found.text().await?.contains("\"http\""), "found by an identifier");
-
-    // A table that is missing for a while: the task fails, and is redriven.
-    world
-        .company()
-        .execute("marketing", "alter table memberships rename to elsewhere")
-        .await?;
-    let fourth = format!("external_id={SEALED}-ext-4");
-    run(&["request", "--tenant", "acme", "--id", "failed", &fourth]).await?;
-    let failed = |event: &Value| event["data"]["state"] == "needs_attention" && event["data"]["request_id"] == "failed";
-    desk.hears("that the table is missing", failed).await?;
-    world
-        .company()
-        .execute("marketing", "alter table elsewhere rename to memberships")
-        .await?;
-    run(&["attention", "redrive", "--all", "--actor", "olivia"]).await?;
-    ensure!(desk.end_of("acme", "failed").await? == "erased");
-    // Two people under one e-mail: somebody decides, and gives up.
-    let both = format!("email={SEALED}-0@example.invalid");
-    run(&["request", "--tenant", "acme", "--id", "ambiguous", &both, "business_unit=EU"]).await?;
-    let ambiguous = |event: &Value| event["data"]["state"] == "needs_attention" && event["data"]["request_id"] == "ambiguous";
-    desk.hears("that it is ambiguous", ambiguous).await?;
-    run(&["attention", "show", "ambiguous", "--tenant", "acme"]).await?;
-    run(&[
-        "attention",
-        "discard",
-        "ambiguous",
-        "--tenant",
-        "acme",
-        "--actor",
-        "olivia",
-        "--reason",
-        "duplicate",
-    ])
-    .await?;
-    ensure!(desk.end_of("acme", "ambiguous").await? == "closed_not_erased");
-    // Deactivated and erased by what one person has told.
-    let fifth = format!("external_id={SEALED}-ext-5");
-    run(&[
-        "request", "--tenant", "acme", "--id", "fifth", "--ticket", TICKET, "--watch", &fifth,
-    ])
-    .await?;
-    run(&["find", "--tenant", "acme", &fifth]).await?;
-    run(&["lookup", "--tenant", "acme", &fifth]).await?;
-    run(&["attention", "list"]).await?;
-    Ok(said)
-}
-
-/// By a producer that seals nothing: a good one, a malformed one, one with other content under the same id.
-async fn everything_in_plain_text(world: &World, desk: &mut Desk) -> Result<String> {
-    desk.ask(&command(
-        "acme",
-        "plain",
-        &[json!({ "external_id": format!("{PLAIN}-ext-6") })],
-    ))
-    .await?;
-    ensure!(desk.end_of("acme", "plain").await? == "erased");
-    desk.ask(&command(
-        "acme",
-        "plain",
-        &[json!({ "external_id": format!("{PLAIN}-ext-other") })],
-    ))
-    .await?;
-    desk.ask(&command(
-        "initech",
-        "tenant",
-        &[json!({ "external_id": format!("{PLAIN}-ext-other") })],
-    ))
-    .await?;
-    desk.ask(&command("acme", "kind", &[json!({ PLAIN: PLAIN, "Qz@plain": PLAIN })]))
-        .await?;
-    desk.ask(&json!(format!("not a command of {PLAIN}"))).await?;
-    let email = json!({ "email": format!(" {}-7@EXAMPLE.invalid", PLAIN.to_uppercase()), "business_unit": "eu" });
-    desk.ask(&command("acme", "plain-7", &[email])).await?;
-    ensure!(desk.end_of("acme", "plain-7").await? == "erased");
-    ensure!(
-        parked(world).await?.len() == 5,
-        "two conflicts and three refusals: {:?}",
-        parked(world).await?
-    );
-    let listed = world.command(&["attention", "list", "--json"]).await?.done()?;
-    Ok(listed.stdout + &listed.stderr)
-}
-
-/// Where the process that was started serves HTTP, from its log.
-fn role_url(world: &World) -> Result<String> {
-    let log = files(world.dir())?
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|it| it == "log"));
-    let log = std::fs::read_to_string(log.context("a process has a log")?)?;
-    let at = log.find("127.0.0.1:").context("it tells where it listens")?;
-    let address: String = log[at..]
-        .chars()
-        .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
-        .collect();
-    Ok(format!("http://{address}"))
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from)? {
         let entry = entry?;
-        match entry.file_type()? {
-            kind if kind.is_dir() => found.extend(files(&entry.path())?),
-            kind if kind.is_file() => found.push(entry.path()),
-            _ => {}
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy(&entry.path(), &target)?;
+        } else if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), &target)?;
         }
     }
-    Ok(found)
-}
-
-/// The files in which the word stands in one of its forms.
-fn readable(word: &str, files: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let forms = forms(word);
-    let mut found = Vec::new();
-    for file in files {
-        if holds(&std::fs::read(file)?, &forms) {
-            found.push(file.clone());
-        }
-    }
-    Ok(found)
-}
-
-fn holds(bytes: &[u8], forms: &[Vec<u8>]) -> bool {
-    let lower = bytes.to_ascii_lowercase();
-    forms
-        .iter()
-        .any(|form| lower.windows(form.len()).any(|window| window == form))
-}
-
-/// The word in lower case as text, in hexadecimal, as a list of numbers, and in base64 wherever it begins in its group of three.
-fn forms(word: &str) -> Vec<Vec<u8>> {
-    let hex: String = word.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let numbers = word.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(",");
-    let mut forms = vec![word.to_owned(), hex, numbers];
-    forms.extend((0..3).map(|at| base64_inside(word.as_bytes(), at).to_ascii_lowercase()));
-    forms.into_iter().map(String::into_bytes).collect()
-}
-
-/// The digits of base64 that stand for these bytes alone, when `at` bytes of something else come before them in their group.
-fn base64_inside(bytes: &[u8], at: usize) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let padded: Vec<u8> = std::iter::repeat_n(0, at).chain(bytes.iter().copied()).collect();
-    let bit = |n: usize| padded[n / 8] >> (7 - n % 8) & 1;
-    let (first, last) = ((at * 8).div_ceil(6), padded.len() * 8 / 6);
-    let digit = |n: usize| (n * 6..n * 6 + 6).fold(0, |value, n| value << 1 | bit(n));
-    (first..last).map(|n| char::from(DIGITS[usize::from(digit(n))])).collect()
-}
-
-#[test]
-fn the_hunt_sees_through_base64_and_hexadecimal() {
-    // printf 'xx: planted!' | base64, with 0 to 2 letters before it.
-    for text in [
-        "cGxhbnRlZCE=",
-        "eHBsYW50ZWQh",
-        "eHhwbGFudGVkIQ==",
-        "706C616E746564",
-        "a PLANTED b",
-        "[112,108,97,110,116,101,100]",
-    ] {
-        assert!(holds(text.as_bytes(), &forms("planted")), "{text}");
-    }
-    assert!(!holds(b"cGxhbnRlcgo=", &forms("planted")));
+    Ok(())
 }

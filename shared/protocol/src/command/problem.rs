@@ -134,10 +134,11 @@ impl Problems {
     }
 }
 
-/// The name of a field as the producer wrote it, unless it could be data.
+/// The name of a field as the producer wrote it, unless it could be data: only letters, `_` and `-`, since the names that we
+/// know have no digit, and numbers of accounts, telephones and people have.
 pub(crate) fn shown_name(name: &str) -> &str {
     let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    let rest = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let rest = name.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-'));
     if first && rest && name.len() <= 41 {
         name
     } else {

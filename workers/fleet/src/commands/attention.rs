@@ -78,14 +78,11 @@ async fn request(fleet: &Fleet, ledger: &Ledger, id: &str, tenant: Option<&str>)
                 Some(key) => ledger.header(key).await?.map(|header| header.request),
                 None => None,
             };
-            known.ok_or_else(|| anyhow!("no request and no parked message {id} is known"))
+            known.ok_or_else(|| anyhow!("no request and no parked message of this id is known"))
         }
         several => {
             let tenants: Vec<_> = several.iter().map(|(tenant, _)| tenant.as_str()).collect();
-            bail!(
-                "several tenants use the id {id}; add --tenant with one of {}",
-                tenants.join(", ")
-            )
+            bail!("several tenants use this id; add --tenant with one of {}", tenants.join(", "))
         }
     }
 }

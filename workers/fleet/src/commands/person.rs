@@ -42,7 +42,8 @@ pub(crate) fn check_kinds(record: &Record, resolve: &AnyResolve) -> anyhow::Resu
     if let Some(unknown) = record.keys().find(|kind| !kinds.contains(kind)) {
         let names: Vec<_> = kinds.iter().map(IdentifierKind::as_str).collect();
         let sentence = format!(
-            "the data map declares no identifier {unknown}; it declares {}",
+            "the data map declares no identifier {}; it declares {}",
+            unknown.shown(),
             names.join(", ")
         );
         return Err(WrongUse::error(sentence));

@@ -75,8 +75,8 @@ fn column(name: &str, vocabulary: &Vocabulary) -> Option<Column> {
 /// A first line may be data where the header was forgotten: a name is only shown when it has the form of a kind.
 fn unknown(at: usize, name: &str) -> String {
     match IdentifierKind::new(name) {
-        Some(kind) => format!("column {} is {kind}, which is not known", at + 1),
-        None => format!("column {} has an unknown name, withheld here", at + 1),
+        Some(kind) if kind.shown() == name => format!("column {} is {kind}, which is not known", at + 1),
+        Some(_) | None => format!("column {} has an unknown name, withheld here", at + 1),
     }
 }
 
@@ -147,7 +147,7 @@ fn ndjson(line: &str, vocabulary: &Vocabulary) -> Read {
     let mut seen = BTreeSet::new();
     for (name, value) in fields {
         let Some(column) = column(&name, vocabulary) else {
-            let shown = IdentifierKind::new(&name).map_or("(name withheld)".to_owned(), |kind| kind.to_string());
+            let shown = IdentifierKind::new(&name).map_or("(name withheld)".to_owned(), |kind| kind.shown().to_owned());
             return Err((LineCode::UnknownField, shown));
         };
         if !seen.insert(name.clone()) {
