@@ -174,8 +174,11 @@ pub(crate) fn outstanding(stored: &Stored, fields: &Fields) -> Vec<Outstanding> 
 /// The records among the fields of a hash, in order.
 fn records(fields: &Fields) -> Vec<(usize, u32, Record)> {
     let place = |name: &[u8]| -> Option<(usize, u32)> {
-        let (entry, slice) = std::str::from_utf8(name).ok()?.split_once('.')?;
-        Some((entry.parse().ok()?, slice.parse().ok()?))
+        let text = std::str::from_utf8(name).ok()?;
+        let (entry, slice) = text.split_once('.')?;
+        let place: (usize, u32) = (entry.parse().ok()?, slice.parse().ok()?);
+        // As the scripts write it: `0.00` is no slice of anybody, and no evidence.
+        (format!("{}.{}", place.0, place.1) == text).then_some(place)
     };
     let mut records: Vec<_> = fields
         .iter()
