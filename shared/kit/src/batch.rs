@@ -96,6 +96,8 @@ impl<'a> BatchRun<'a> {
     async fn send_to_solo(&mut self, items: Vec<InHand>) {
         for InHand { from, item } in items {
             tracing::warn!(subsystem = %self.worker.name, request = %item.request, slice = item.slice, "sent to the solo lane");
+            // Whoever started on it and did not finish may have changed something.
+            let item = Item { tried: true, ..item };
             self.publish_for(
                 from,
                 messages::work(self.worker.ledger, &self.worker.name, Lane::Solo, vec![item]),
@@ -227,10 +229,12 @@ impl<'a> BatchRun<'a> {
         self.finish_start(&opened).await;
     }
 
-    /// Ends the lease of an item that was not worked on.
+    /// Ends the lease of an item that was not worked on. It stays visible that somebody has started.
     async fn finish_start(&mut self, opened: &Opened) {
-        let mark = opened.mark(self.evidence, &ItemReport::default(), None);
-        let marks = [mark];
+        let marks = [Mark {
+            retrying: opened.wanted,
+            ..opened.mark(self.evidence, &ItemReport::default(), None)
+        }];
         let tracker = &self.worker.tracker;
         if let Err(reason) = self.insist(|| tracker.mark(&marks)).await {
             self.let_go([opened.from].into_iter(), Pause::Tracker(reason));

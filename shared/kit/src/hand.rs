@@ -73,7 +73,10 @@ impl Hand {
         for (from, held) in self.deliveries.iter_mut().enumerate() {
             match decode(&held.delivery.body) {
                 Decoded::Message(message) if message.ledger == ledger => {
-                    read.items.extend(message.items.into_iter().map(|item| InHand { from, item }));
+                    let meta = &held.delivery.meta;
+                    let was_delivered = meta.redelivered || meta.delivery_count > 0;
+                    read.items
+                        .extend(message.items.into_iter().map(|item| in_hand(from, item, was_delivered)));
                 }
                 Decoded::Newer => {
                     held.spoiled = true;
@@ -106,6 +109,16 @@ impl Hand {
             }
         }
         left
+    }
+}
+
+/// What was delivered before may have been tried by somebody who could not say so: whatever Redis has kept of it, it is nobody's
+/// first attempt any more.
+fn in_hand(from: usize, item: Item, was_delivered: bool) -> InHand {
+    let tried = item.tried || was_delivered;
+    InHand {
+        from,
+        item: Item { tried, ..item },
     }
 }
 
@@ -143,6 +156,20 @@ fn dead_letter(keys: &KeyRing, subsystem: &SubsystemName, delivery: &Delivery) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_delivered_before_is_nobodys_first_attempt() {
+        let item: Item = serde_json::from_value(serde_json::json!({
+            "request": "00000000-0000-4000-8000-000000000000", "tenant": "acme", "slice": 0, "count": 1, "operation": "erase",
+            "phase": "purge", "lane": "single", "wanted": "gA", "attempt": 0, "dispatch": 1, "accepted_at": 0, "deadline": 1,
+            "sealed": "AAAA",
+        }))
+        .unwrap();
+        assert!(!in_hand(0, item.clone(), false).item.tried);
+        let again = in_hand(0, item, true).item;
+        assert!(again.tried);
+        assert!(in_hand(0, again, false).item.tried, "what a worker has said stays said");
+    }
 
     #[test]
     fn a_newer_version_is_told_from_garbage() {

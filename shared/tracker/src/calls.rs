@@ -30,7 +30,8 @@ pub enum Claimed {
         failed: Mask,
         /// What opens the sealed slice.
         key: WrappedKey,
-        /// How many starts before this one were never followed by a mark.
+        /// How many starts before this one were never followed by a mark; at least one where marks, or an entry that this one
+        /// replaces, say that somebody has been here.
         starts: u32,
         /// The projection's generation; above 1 no task counts as never tried.
         generation: u32,
@@ -65,7 +66,7 @@ pub struct Mark {
     pub count: u16,
     /// Carried out, committed and read back.
     pub erased: Mask,
-    /// Nothing was there.
+    /// Nothing was there. Taken for erased where somebody else may have been: another start, a wait, a later projection.
     pub nothing_held: Mask,
     /// Carried out but for what must be kept.
     pub retained: Mask,

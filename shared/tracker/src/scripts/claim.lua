@@ -9,8 +9,10 @@ touch()
 if h.final then return { 'F' } end
 local slice = tonumber(ARGV[3])
 local found
+local replaces, asked = false, false
 for _, entry in ipairs(read_plan(h)) do
-  if entry.live and entry.who == ARGV[4] .. ARGV[5] then found = entry end
+  if entry.live and entry.who == ARGV[4] .. ARGV[5] then found, replaces = entry, asked end
+  if string.sub(entry.who, 2) == ARGV[5] then asked = true end
 end
 local key = redis.call('HMGET', H, 'K', 'k')
 -- The header is older than the work: the ledger has to project it again.
@@ -25,6 +27,11 @@ if not covers(rec, DONE) then
   redis.call('HSET', h.store, 'l' .. name, string.format('%.0f %d', now + tonumber(ARGV[7]), starts + 1))
 end
 local done = {}
-for i = 1, math.ceil(rec.count / 32) do done[i] = bor(rec[1][i], rec[2][i], rec[3][i]) end
+for i = 1, math.ceil(rec.count / 32) do
+  done[i] = bor(rec[1][i], rec[2][i], rec[3][i])
+  -- Marks, like an entry in whose place this one is, say that somebody was here, though no start is left on record.
+  if bor(done[i], rec[5][i], rec[6][i]) ~= 0 then replaces = true end
+end
+if replaces then starts = math.max(starts, 1) end
 local width = math.ceil(rec.count / 8)
 return { 'O', found.at, bytes_of(done, width), bytes_of(rec[4], width), key[1], key[2], starts, h.generation, now }

@@ -21,6 +21,15 @@ rec.count, rec.at = math.max(old.count, math.min(count, 512)), old.at
 
 local given = {}
 for k = 1, 6 do given[k] = cut(ARGV[6 + k], rec.count) end
+-- Nothing was held, unless somebody else may have been here: another start, another projection, a mark that it is tried again.
+-- Then the rows that were not found are rows that are gone.
+local starts = tonumber(string.match(redis.call('HGET', h.store, 'l' .. name) or '', ' (%d+)$') or 0)
+local is_alone = starts < 2 and h.generation < 2
+for i = 1, math.ceil(rec.count / 32) do
+  local doubtful = band(given[2][i], bnot(old[2][i] or 0))
+  if is_alone then doubtful = band(doubtful, bor(old[5][i] or 0, old[6][i] or 0)) end
+  given[1][i], given[2][i] = bor(given[1][i], doubtful), band(given[2][i], bnot(doubtful))
+end
 local fresh, all_fresh = false, true
 for i = 1, math.ceil(rec.count / 32) do
   local touched, fresh_bits = 0, bor(given[1][i], given[2][i], given[3][i])

@@ -57,6 +57,8 @@ behaviours! {
         after_a_wipe_everything_is_unknown_and_wanted_until_it_is_projected_again,
         a_generation_grows_by_init_and_is_set_by_project,
         a_lease_a_start_and_a_due_date_are_reported_and_a_mark_ends_the_lease,
+        nothing_held_is_only_taken_from_somebody_who_was_alone_with_the_task,
+        who_works_in_the_place_of_a_replaced_entry_is_not_the_first,
         another_ledger_neither_writes_nor_reads,
         a_forgotten_request_is_unknown,
         the_high_water_mark_never_falls,

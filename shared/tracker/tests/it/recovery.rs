@@ -111,7 +111,7 @@ pub(crate) async fn a_lease_a_start_and_a_due_date_are_reported_and_a_mark_ends_
         let Claimed::Open { starts, done: seen, .. } = world.claim(&header, 0, 0).await? else {
             anyhow::bail!("not open")
         };
-        assert_eq!((starts, seen), (0, done));
+        assert_eq!((starts, seen), (1, done), "the marks say that somebody was here");
         for slice in 0..header.slices {
             world.mark(all_erased(&header, 0, slice)).await?;
         }
@@ -119,6 +119,67 @@ pub(crate) async fn a_lease_a_start_and_a_due_date_are_reported_and_a_mark_ends_
         let progress = world.tracker.progress(&[header.request]).await?.remove(0).unwrap();
         assert_eq!(progress.entries[0].note, None);
     }
+    Ok(())
+}
+
+/// What the tracker takes a mark of "nothing held" for, after these claims, and with this said before.
+async fn taken(place: &Place, generation: u32, claims: usize, retrying: bool) -> Result<(bool, bool)> {
+    let world = World::at(place).await?;
+    let header = Header {
+        generation,
+        ..world.header(1, &[purge("profiles", 1)])
+    };
+    world.tracker.init(std::slice::from_ref(&header)).await?;
+    let one = Mask::first(1);
+    if retrying {
+        world
+            .mark(Mark {
+                retrying: one,
+                ..mark_of(&header, 0, 0)
+            })
+            .await?;
+    }
+    for _ in 0..claims {
+        world.claim(&header, 0, 0).await?;
+    }
+    let none = Mark {
+        nothing_held: one,
+        ..mark_of(&header, 0, 0)
+    };
+    // An answer that was lost is asked for again.
+    for _ in 0..2 {
+        world.mark(none.clone()).await?;
+    }
+    let counts = world
+        .tracker
+        .progress(&[header.request])
+        .await?
+        .remove(0)
+        .context("unknown")?
+        .entries[0]
+        .counts;
+    Ok((counts.erased == 1, counts.nothing_held == 1))
+}
+
+pub(crate) async fn nothing_held_is_only_taken_from_somebody_who_was_alone_with_the_task(place: &Place) -> Result<()> {
+    let (erased, nothing_held) = ((true, false), (false, true));
+    assert_eq!(taken(place, 1, 1, false).await?, nothing_held);
+    assert_eq!(taken(place, 1, 2, false).await?, erased, "somebody else has started too");
+    assert_eq!(taken(place, 1, 1, true).await?, erased, "it is being tried again");
+    assert_eq!(taken(place, 2, 1, false).await?, erased, "nobody knows any more who was here");
+    Ok(())
+}
+
+pub(crate) async fn who_works_in_the_place_of_a_replaced_entry_is_not_the_first(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
+    let header = world
+        .running(1, &[purge("profiles", 1), purge("mail", 1), purge("profiles", 2)])
+        .await?;
+    let starts = async |entry: usize| match world.claim(&header, entry, 0).await? {
+        Claimed::Open { starts, .. } => Ok(starts),
+        other => Err(anyhow::anyhow!("not open: {other:?}")),
+    };
+    assert_eq!((starts(1).await?, starts(2).await?), (0, 1));
     Ok(())
 }
 

@@ -96,6 +96,10 @@ impl Known {
         }
         let cells = self.cells.get(&(entry, slice)).cloned().unwrap_or_default();
         let starts = self.starts.get(&(entry, slice)).copied().unwrap_or(0);
+        let replaces = self.header.plan.entries()[..entry]
+            .iter()
+            .any(|it| it.subsystem == wanted.subsystem);
+        let was_there = replaces || !cells.done().or(&cells.pending).or(&cells.retrying).is_empty();
         if cells.done().count() < size(&self.header, slice) {
             self.starts.insert((entry, slice), starts + 1);
         }
@@ -104,7 +108,7 @@ impl Known {
             done: cells.done(),
             failed: cells.failed,
             key: self.header.key.clone()?,
-            starts,
+            starts: starts.max(u32::from(was_there)),
             generation: self.header.generation,
             now: erasure_protocol::Millis(0),
         })
@@ -133,7 +137,23 @@ impl Known {
         ]
         .map(|it| it.and(&whole));
         let touched = said.iter().fold(Mask::EMPTY, |sum, it| sum.or(it));
+        let starts = self.starts.get(&(mark.entry, mark.slice)).copied().unwrap_or(0);
+        let is_alone = starts < 2 && self.header.generation < 2;
         let cells = self.cells.entry((mark.entry, mark.slice)).or_default();
+        let doubtful = said[1].without(&cells.nothing_held);
+        let doubtful = if is_alone {
+            doubtful.and(&cells.pending.or(&cells.retrying))
+        } else {
+            doubtful
+        };
+        let said = [
+            said[0].or(&doubtful),
+            said[1].without(&doubtful),
+            said[2],
+            said[3],
+            said[4],
+            said[5],
+        ];
         cells.erased = cells.erased.or(&said[0]);
         cells.nothing_held = cells.nothing_held.or(&said[1]);
         cells.retained = cells.retained.or(&said[2]);
