@@ -12,6 +12,7 @@ mod fuzz;
 mod imports;
 mod layout;
 mod malformed;
+mod mended;
 mod office;
 mod orphans;
 mod overlaps;

@@ -5,7 +5,7 @@ use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_broker::Source;
 use erasure_drill::{Point, point};
-use erasure_protocol::{Header, Lane, Mask, Millis, RequestKey, SubsystemName, TaskOutcome};
+use erasure_protocol::{Done, Header, Lane, Mask, Millis, RequestKey, SubsystemName, TaskOutcome};
 use erasure_tracker::{Outstanding, OutstandingSlices};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,6 +90,7 @@ impl Reconciler {
         lanes: &mut Lanes,
         outbound: &mut Outbound,
     ) -> Result<Looked, Error> {
+        self.send_what_failed_here_alone(header).await?;
         let Some((header, outstanding)) = self.outstanding(header).await? else {
             return Ok(Looked::default());
         };
@@ -136,6 +137,30 @@ impl Reconciler {
             metrics::counter!("erasure_redispatched_slices_total").increment(looked.sent as u64);
         }
         Ok(looked)
+    }
+
+    /// Takes tasks for open again that the tracker takes for failed and the ledger does not know to be: their report was lost, or a
+    /// redrive was cut short between the two. Nobody is shown them, so that nobody would ever send them again.
+    async fn send_what_failed_here_alone(&self, header: &Header) -> Result<(), Error> {
+        let Some(tracked) = self.tracker.evidence(header.request).await? else {
+            return Ok(());
+        };
+        let mut failed = tracked.bits;
+        failed.retain(|bits| bits.done == Done::Failed);
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let known = self.failed(header).await?;
+        for bits in failed {
+            let unknown = bits
+                .mask
+                .without(known.get(&(bits.entry, bits.slice)).unwrap_or(&Mask::EMPTY));
+            if !unknown.is_empty() {
+                tracing::info!(request = %header.request, slice = bits.slice, tasks = unknown.count(), "failed in the tracker alone; taken for open again");
+                self.tracker.unfail(header.request, bits.entry, bits.slice, &unknown).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What is outstanding of a request by the ledger's plan, and the request. The tracker is told what it has lost: the request, or
