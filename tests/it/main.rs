@@ -18,6 +18,7 @@ mod orphans;
 mod overlaps;
 mod people;
 mod readme;
+mod recipes;
 mod remainders;
 mod renewal;
 mod restored;
