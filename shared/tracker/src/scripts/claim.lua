@@ -23,7 +23,8 @@ local name = found.at .. '.' .. slice
 local stored = redis.call('HMGET', h.store, name, 'l' .. name)
 local rec, now = parse_record(stored[1]), now_ms()
 local starts = tonumber(string.match(stored[2] or '', ' (%d+)$') or 0)
-if not covers(rec, DONE) then
+-- Where every task has ended, nobody works: a lease would only keep away whoever comes once they are open again.
+if not covers(rec, ENDED) then
   redis.call('HSET', h.store, 'l' .. name, string.format('%.0f %d', now + tonumber(ARGV[7]), starts + 1))
 end
 local done = {}
