@@ -90,10 +90,17 @@ impl Row {
         let mut scope = scenarios::named(self.scenario);
         scope.broken = self.broken;
         let protocol = Protocol(scope);
-        if !matches!(self.finding, Finding::Stuck) {
-            let found = HasDiscoveries::Any;
-            let checker = protocol.clone().checker().finish_when(found).spawn_bfs().join();
-            if let Some(name) = checker.discoveries().into_keys().next() {
+        // Several may be found: the one that is meant is waited for.
+        let enough = match self.finding {
+            Finding::Unsafe(name) => Some(HasDiscoveries::AllOf([name].into())),
+            Finding::Healed => Some(HasDiscoveries::Any),
+            Finding::Stuck => None,
+        };
+        if let Some(enough) = enough {
+            let checker = protocol.clone().checker().finish_when(enough).spawn_bfs().join();
+            let found = checker.discoveries();
+            let meant = found.keys().find(|name| Finding::Unsafe(name) == self.finding);
+            if let Some(name) = meant.or_else(|| found.keys().next()) {
                 return (Finding::Unsafe(name), checker.unique_state_count());
             }
         }
