@@ -80,7 +80,7 @@ impl Tracked {
         let was_touched = record.done() | record.waiting != 0 && !scope.breaks(Rule::MarksAreTries);
         let replaces = plan.entries[..entry].iter().any(|it| it.subsystem == item.subsystem);
         let was_there = was_touched || replaces && !scope.breaks(Rule::ReplacedIsTried);
-        if !is_covered(record) {
+        if record.count == 0 || first(record.count) & !record.done() & !record.failed != 0 {
             record.starts = (starts + 1).min(2);
         }
         Claimed::Open {
