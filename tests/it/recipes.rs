@@ -51,25 +51,28 @@ struct Shop {
 
 impl Shop {
     async fn on_sqlite(recipe: Recipe) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder for the test");
         let file = folder.path().join("shop.db");
-        std::fs::File::create(&file).unwrap();
+        std::fs::File::create(&file).expect("a file of the test");
         Self::open(recipe, format!("sqlite:{}", file.display()), folder).await
     }
 
     async fn on_postgres(recipe: Recipe) -> Self {
-        let server = Servers::of_this_run().unwrap().postgres;
+        let server = Servers::of_this_run().expect("the servers of the run").postgres;
         let schema = format!("recipe_{}", uuid::Uuid::new_v4().simple());
-        let mut administrator = PgConnection::connect(&server).await.unwrap();
+        let mut administrator = PgConnection::connect(&server).await.expect("the run's PostgreSQL answers");
         let create = AssertSqlSafe(format!("create schema {schema}"));
-        sqlx::raw_sql(create).execute(&mut administrator).await.unwrap();
+        sqlx::raw_sql(create)
+            .execute(&mut administrator)
+            .await
+            .expect("a database can be made");
         let join = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{join}options[search_path]={schema}");
-        Self::open(recipe, url, tempfile::tempdir().unwrap()).await
+        Self::open(recipe, url, tempfile::tempdir().expect("a folder for the test")).await
     }
 
     async fn open(recipe: Recipe, url: String, folder: tempfile::TempDir) -> Self {
-        let stores = Stores::open(&BTreeMap::from([("db".to_owned(), StoreConfig::at(&url))])).unwrap();
+        let stores = Stores::open(&BTreeMap::from([("db".to_owned(), StoreConfig::at(&url))])).expect("the store opens");
         let this = Self {
             recipe,
             url,
@@ -84,12 +87,18 @@ impl Shop {
     async fn run(&self, sql: &str) -> Option<i64> {
         let sql = AssertSqlSafe(sql.to_owned());
         if self.url.starts_with("sqlite:") {
-            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
-            let row = sqlx::query(sql).fetch_optional(&mut connection).await.unwrap();
+            let mut connection = SqliteConnection::connect(&self.url).await.expect("the test's file opens");
+            let row = sqlx::query(sql)
+                .fetch_optional(&mut connection)
+                .await
+                .expect("the test's file answers");
             row.map(|row| row.get(0))
         } else {
-            let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            let row = sqlx::query(sql).fetch_optional(&mut connection).await.unwrap();
+            let mut connection = PgConnection::connect(&self.url).await.expect("the run's PostgreSQL answers");
+            let row = sqlx::query(sql)
+                .fetch_optional(&mut connection)
+                .await
+                .expect("the run's PostgreSQL answers");
             row.map(|row| row.get(0))
         }
     }
@@ -97,9 +106,9 @@ impl Shop {
 
 impl Place for Shop {
     fn subsystem(&self) -> AnySubsystem {
-        let map = Arc::new(Map::parse(MAP).unwrap());
-        let name = SubsystemName::new("recipe").unwrap();
-        let store = self.stores.store(&map, &name, [7; 32]).unwrap();
+        let map = Arc::new(Map::parse(MAP).expect("the map of the test is sound"));
+        let name = SubsystemName::new("recipe").expect("a plain name");
+        let store = self.stores.store(&map, &name, [7; 32]).expect("the map names the store");
         match self.recipe {
             Recipe::Profiles => AnySubsystem::new(Profiles::new(store, FindMode::Counts)),
             Recipe::Segments => AnySubsystem::new(Segments::new(store, FindMode::Values)),
@@ -119,7 +128,11 @@ impl Place for Shop {
 
     async fn rows(&self, person: u32) -> u64 {
         let count = format!("select count(*) from people where user_id = '{person}'");
-        self.run(&count).await.unwrap().try_into().unwrap()
+        self.run(&count)
+            .await
+            .expect("the store counts")
+            .try_into()
+            .expect("a count is not negative")
     }
 
     fn record(&self, person: u32) -> Vec<(&'static str, String)> {
@@ -127,8 +140,8 @@ impl Place for Shop {
     }
 
     fn now(&self) -> Millis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Millis(since.as_millis().try_into().unwrap())
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        Millis(since.as_millis().try_into().expect("before the year 292 million"))
     }
 }
 

@@ -145,6 +145,8 @@ async fn judge(fleet: &Fleet, estate: &Estate, books: &Books, suffered: &[Suffer
     );
     let conflicts = "select count(*) from {}.parked where code like 'COMMAND-%'";
     let conflicts_put_aside = estate.ledger_number(conflicts).await?;
+    let tasks = "select cast(coalesce(sum(r.subjects), 0) as bigint) from {}.request r join {}.plan_entry p on p.request = r.id";
+    let tasks = estate.ledger_number(tasks).await?;
     let pages = books.open();
     if i64::try_from(pages.conflicts_handed_in)? != conflicts_put_aside {
         surprises.push(format!("{conflicts_put_aside} conflicts were put aside"));
@@ -166,14 +168,13 @@ async fn judge(fleet: &Fleet, estate: &Estate, books: &Books, suffered: &[Suffer
     let (events, request_ms) = (pages.events, report::request_ms(&pages));
     let (duplicates_handed_in, conflicts_handed_in) = (pages.duplicates_handed_in, pages.conflicts_handed_in);
     drop(pages);
-    let tasks = "select cast(coalesce(sum(r.subjects), 0) as bigint) from {}.request r join {}.plan_entry p on p.request = r.id";
     Ok(Report {
         seed,
         ticks,
         seconds: 0,
         requests,
         subjects,
-        tasks: estate.ledger_number(tasks).await?,
+        tasks,
         events,
         duplicates_handed_in,
         conflicts_handed_in,
