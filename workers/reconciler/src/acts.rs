@@ -122,6 +122,11 @@ impl Reconciler {
                 "sent again",
             )
         };
+        // The tracker first: whoever dies in between leaves the tasks on the ledger's list, and after that to the look for stalled
+        // work. Failed in the tracker alone, they would be on nobody's list.
+        self.tracker
+            .unfail(failed.request, failed.entry, failed.slice, &failed.tasks)
+            .await?;
         let taken = self
             .ledger
             .take_failed(
@@ -136,9 +141,12 @@ impl Reconciler {
             return Ok(0);
         }
         point(Point::RedriveTaken).await;
-        self.tracker
-            .unfail(failed.request, failed.entry, failed.slice, &taken)
-            .await?;
+        let since = taken.without(&failed.tasks);
+        if !since.is_empty() {
+            self.tracker
+                .unfail(failed.request, failed.entry, failed.slice, &since)
+                .await?;
+        }
         let Some(header) = self.ledger.header(failed.request).await? else {
             return Ok(0);
         };
