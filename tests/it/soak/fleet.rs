@@ -52,6 +52,8 @@ pub(crate) struct Fleet {
     /// Where the API listens now.
     api: Slate<String>,
     revision: AtomicU32,
+    /// One rolling restart at a time.
+    rolling: Mutex<()>,
     pub(crate) has_newsletter: AtomicBool,
     /// Every process has the subsystem that was added.
     pub(crate) is_newsletter_in_force: AtomicBool,
@@ -107,6 +109,7 @@ impl Fleet {
             places,
             api: Slate::default(),
             revision: AtomicU32::new(1),
+            rolling: Mutex::new(()),
             has_newsletter: AtomicBool::new(false),
             is_newsletter_in_force: AtomicBool::new(false),
             ended_alone: Slate::default(),
@@ -199,6 +202,7 @@ impl Fleet {
     /// Restarts every process in turn, each drained, the next when the one before is ready. Reconcilers first: what they register
     /// is what the others wait for.
     pub(crate) async fn roll(&self) -> Result<()> {
+        let _alone = self.rolling.lock().await;
         let mut turns: Vec<(usize, &Place)> = self.places.iter().enumerate().collect();
         turns.sort_by_key(|(_, place)| place.role != "reconciler");
         for (at, place) in turns {

@@ -122,6 +122,8 @@ pub(crate) struct Pace {
 
 /// No fault begins so shortly after the load has begun, or before it ends.
 const QUIET_TICKS: u32 = 20;
+/// Between one new revision of the data map and the next.
+const REVISION_TICKS_MIN: u32 = 720;
 const KINDS: u32 = 14;
 
 /// The whole schedule. Every kind comes once before any comes twice.
@@ -130,6 +132,7 @@ pub(crate) fn schedule(seed: u64, ticks: u32, pace: Pace) -> Vec<Planned> {
     let mut planned = Vec::new();
     let mut round = Vec::new();
     let mut is_new_subsystem_there = false;
+    let mut last_revision: Option<u32> = None;
     let mut from = QUIET_TICKS;
     while from + QUIET_TICKS < ticks {
         if round.is_empty() {
@@ -143,6 +146,14 @@ pub(crate) fn schedule(seed: u64, ticks: u32, pace: Pace) -> Vec<Planned> {
                 fault = Fault::NewRevision;
             }
             is_new_subsystem_there = true;
+        }
+        if fault == Fault::NewRevision {
+            // Every revision makes all evidence anew; without time between them nothing could ever end.
+            if last_revision.is_some_and(|last| from < last + REVISION_TICKS_MIN) {
+                fault = Fault::Kill(dice.between(0, MANNED - 1) as usize);
+            } else {
+                last_revision = Some(from);
+            }
         }
         let until = from + length;
         planned.push(Planned { fault, from, until });
