@@ -24,7 +24,7 @@ pub struct ConsumerOptions {
     pub batch_max: usize,
     /// How long the first delivery of a batch waits for more.
     pub linger: Duration,
-    /// Bodies longer than this are marked ([`Meta::too_large`]).
+    /// Bodies longer than this are marked ([`crate::Meta::too_large`]).
     pub body_bytes_max: usize,
 }
 
