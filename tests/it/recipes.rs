@@ -20,18 +20,37 @@ const MAP: &str = r#"
 version = 1
 [identifiers]
 user_id = "exact"
+email = "trim_lower"
 [subsystem.recipe]
 store = "db"
 tenant = "tenant"
 [subsystem.recipe.table.people]
+match = [{ user_id = "user_id" }, { email = "email" }]
+created = "created_at"
+erase = "delete"
+"#;
+
+/// What makes of it a table that says who is who.
+const RESOLVES: &str = r#"resolves = { user_id = "user_id", email = "email" }"#;
+
+/// Another part of the estate that does.
+const DIRECTORY: &str = r#"
+[subsystem.directory]
+store = "db"
+tenant = "tenant"
+[subsystem.directory.table.directory]
 match = [{ user_id = "user_id" }]
 resolves = { user_id = "user_id" }
 created = "created_at"
 erase = "delete"
 "#;
 
-const SCHEMA: &str =
-    "create table people (id bigint primary key, tenant varchar(20) not null, user_id varchar(20), created_at timestamp)";
+const SCHEMA: &str = "create table people \
+    (id bigint primary key, tenant varchar(20) not null, user_id varchar(20), email varchar(80), created_at timestamp)";
+
+fn address_of(person: u32) -> String {
+    format!("person{person}@example.invalid")
+}
 
 #[derive(Clone, Copy)]
 enum Recipe {
@@ -106,7 +125,9 @@ impl Shop {
 
 impl Place for Shop {
     fn subsystem(&self) -> AnySubsystem {
-        let map = Arc::new(Map::parse(MAP).expect("the map of the test is sound"));
+        let resolves = if self.knows_people() { RESOLVES } else { DIRECTORY };
+        let map = Map::parse(&format!("{MAP}{resolves}")).expect("the map of the test is sound");
+        let map = Arc::new(map);
         let name = SubsystemName::new("recipe").expect("a plain name");
         let store = self.stores.store(&map, &name, [7; 32]).expect("the map names the store");
         match self.recipe {
@@ -116,13 +137,20 @@ impl Place for Shop {
         }
     }
 
-    async fn add(&self, person: u32, created_at: Millis) {
+    fn knows_people(&self) -> bool {
+        matches!(self.recipe, Recipe::Profiles)
+    }
+
+    async fn add_under(&self, address: u32, person: u32, created_at: Millis) {
+        let address = address_of(address);
         for _ in 0..2 {
             let id = self.rows.fetch_add(1, Ordering::SeqCst);
             let made = created_at.to_rfc3339().replace('T', " ");
             let made = &made[..19];
-            self.run(&format!("insert into people values ({id}, 'acme', '{person}', '{made}')"))
-                .await;
+            self.run(&format!(
+                "insert into people values ({id}, 'acme', '{person}', '{address}', '{made}')"
+            ))
+            .await;
         }
     }
 
@@ -136,7 +164,7 @@ impl Place for Shop {
     }
 
     fn record(&self, person: u32) -> Vec<(&'static str, String)> {
-        vec![("user_id", person.to_string())]
+        vec![("user_id", person.to_string()), ("email", address_of(person))]
     }
 
     fn now(&self) -> Millis {

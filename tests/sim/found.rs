@@ -61,3 +61,20 @@ fn a_short_slice_whose_failure_is_shown_again_after_a_wipe_still_comes_to_its_en
     scenario.asks[0].strangers = 512;
     ends_well(scenario);
 }
+
+/// A new subsystem is in the plan and its work on the way when Redis goes back to where it was not. The work comes back and back
+/// as unknown, and each time counts as dispatched, so that nothing ever looks stalled.
+#[test]
+fn a_tracker_that_goes_back_behind_a_new_subsystem_is_told_of_it() {
+    let crash = |back_after| Trouble::Crash { process: 3, back_after };
+    ends_well(one_request(
+        4_100,
+        vec![
+            (0, crash(10_000)),
+            (250, Trouble::Hold { process: 2, for_ms: 800 }),
+            (1_000, Trouble::RedisIsCopied),
+            (1_001, Trouble::NewStore),
+            (2_600, Trouble::RedisGoesBack),
+        ],
+    ));
+}

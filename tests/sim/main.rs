@@ -24,7 +24,7 @@ mod world;
 use std::time::Instant;
 
 /// So many runs unless told otherwise, half of them in each of two tests, which run at the same time.
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 10_000;
 /// After so many failed runs the rest is not tried.
 const FAILURES_MAX: usize = 3;
 

@@ -10,7 +10,7 @@ use erasure_protocol::{Event, EventKind, Header, Millis, RequestKey, RequestStat
 
 use crate::scenario::Ask;
 use crate::sky::Sky;
-use crate::world::{kind, subsystem_name, user_id};
+use crate::world::{WITH_PEOPLE, WITHOUT_ADDRESSES, kind, subsystem_name, user_id};
 
 /// A store that fails over while a request is being brought to its end cannot be noticed any more. The look at its identity and
 /// the end are less than this apart.
@@ -94,16 +94,19 @@ impl Oracle {
 
     /// A failover by this deed: rows may come back, and young ones may be lost.
     pub(crate) fn fails_over(&self, store: usize, deed: impl FnOnce()) {
+        let before: Vec<bool> = self.state().rows.iter().map(|row| self.is_there(row)).collect();
         deed();
         let mut state = self.state();
         state.failovers.push((store, self.sky.now()));
-        let (rows, stores) = (&mut state.rows, &self.stores);
-        for row in rows.iter_mut().filter(|row| row.store == store) {
-            let left = stores[store].rows_with(&kind("user_id"), &row.user);
-            row.is_lost |= left
-                .iter()
-                .all(|it| it.created_at.unwrap_or(Millis(i64::MAX)) != row.created_at);
+        for (row, was_there) in state.rows.iter_mut().zip(before) {
+            row.is_lost |= was_there && !self.is_there(row);
         }
+    }
+
+    fn is_there(&self, row: &Inserted) -> bool {
+        let rows = self.stores[row.store].rows_with(&kind("user_id"), &row.user);
+        rows.iter()
+            .any(|it| it.created_at.unwrap_or(Millis(i64::MAX)) == row.created_at)
     }
 
     /// What the world is told, at the moment when it is told.
@@ -143,15 +146,27 @@ impl Oracle {
 
     /// The rows in a store that the ask is about, but for those that must be kept.
     fn rows_of(&self, ask: &Ask, store: usize) -> Vec<MemoryRow> {
-        let meant = |row: &&Inserted| {
-            let is_theirs = |person: &usize| row.person == *person && (ask.by_email || row.user == user_id(*person));
-            row.store == store && ask.people.iter().any(is_theirs)
-        };
-        let users: BTreeSet<String> = self.state().rows.iter().filter(meant).map(|row| row.user.clone()).collect();
+        let state = self.state();
+        let meant = |row: &&Inserted| row.store == store && self.leads_to(ask, row, &state.rows);
+        let users: BTreeSet<String> = state.rows.iter().filter(meant).map(|row| row.user.clone()).collect();
+        drop(state);
         let rows = users
             .iter()
             .flat_map(|user| self.stores[store].rows_with(&kind("user_id"), user));
         rows.filter(|row| row.kept.is_none()).collect()
+    }
+
+    /// Whether the ask is about this row. To one without an address in it, an address leads only through the rows where people are
+    /// found. Once another request has erased those, the row is that request's to answer for; and a failover may have lost them.
+    fn leads_to(&self, ask: &Ask, row: &Inserted, rows: &[Inserted]) -> bool {
+        let is_about = |ask: &Ask| ask.people.contains(&row.person) && (ask.by_email || row.user == user_id(row.person));
+        let has_address = row.store != WITHOUT_ADDRESSES;
+        let is_anothers = || self.asks.iter().any(|other| other.id != ask.id && is_about(other));
+        let is_found = || {
+            rows.iter()
+                .any(|it| it.store == WITH_PEOPLE && it.user == row.user && !it.is_lost)
+        };
+        is_about(ask) && (!ask.by_email || has_address || (is_found() && !is_anothers()))
     }
 
     /// Whether every request on the person was told to be at its end.
@@ -319,12 +334,7 @@ impl Oracle {
                 .rows
                 .iter()
                 .filter(|row| !row.is_lost && (row.is_kept || !is_asked_for(row)));
-            let is_there = |row: &&Inserted| {
-                let rows = self.stores[row.store].rows_with(&kind("user_id"), &row.user);
-                rows.iter()
-                    .any(|it| it.created_at.unwrap_or(Millis(i64::MAX)) == row.created_at)
-            };
-            let gone = must_stay.filter(|row| !is_there(row));
+            let gone = must_stay.filter(|row| !self.is_there(row));
             gone.map(|row| format!("{} of store {} is gone, and nobody asked for that", row.user, row.store))
                 .collect()
         };

@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::scenario::PROCESSES;
-use crate::world::{Settings, World, subsystem_name, tenant};
+use crate::world::{Settings, WITH_PEOPLE, World, subsystem_name, tenant};
 
 /// Between two attempts to reach what a process needs to start.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -152,7 +152,7 @@ impl Parts {
             tracker: self.tracker.clone(),
             broker: self.broker.clone(),
             keys: Arc::clone(&self.world.keys),
-            resolve: AnyResolve::new(self.world.subsystem(self.name, 0, self.settings.revision)),
+            resolve: AnyResolve::new(self.world.subsystem(self.name, WITH_PEOPLE, self.settings.revision)),
             subsystems: self.subsystems(),
             tenants: Arc::new(Tenants::new([(tenant(), acme)].into(), BTreeMap::new())),
             keep_parked: Duration::from_secs(24 * 3600),

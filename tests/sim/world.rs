@@ -52,6 +52,8 @@ impl World {
         let sky = Sky::new(Chance::of(seed, "weather"), scenario.lost, trace.clone());
         let alternatives = vec![vec![kind("user_id")], vec![kind("email")]];
         let stores = crate::scenario::STORES.map(|name| MemoryStore::new(name, alternatives.clone()));
+        let [crm, warehouse, ads] = stores;
+        let stores = [crm, warehouse.that_only_follows(), ads.that_only_follows()];
         let oracle = Arc::new(Oracle::new(stores.to_vec(), sky.clone(), scenario.asks.clone()));
         let this = Self {
             broker: Broker::new(&oracle),
@@ -182,10 +184,14 @@ pub(crate) fn email(person: usize) -> String {
     format!("person{person}@example.invalid")
 }
 
+/// Where people are found.
+pub(crate) const WITH_PEOPLE: usize = 0;
 /// The warehouse knows nobody's address: only who knows the id finds the rows there.
+pub(crate) const WITHOUT_ADDRESSES: usize = 1;
+
 fn row_of(store: usize, user: &str, person: usize) -> Record {
     match store {
-        1 => record(&[("user_id", user)]),
+        WITHOUT_ADDRESSES => record(&[("user_id", user)]),
         _ => record(&[("user_id", user), ("email", &email(person))]),
     }
 }

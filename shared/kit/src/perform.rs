@@ -141,6 +141,9 @@ mod tests {
         async fn evidence(&self) -> Result<EvidenceKey, Fault> {
             Ok(EvidenceKey([0; 16]))
         }
+        fn map_digest(&self) -> [u8; 16] {
+            [0; 16]
+        }
     }
 
     fn tasks(count: u64) -> Vec<Task> {

@@ -25,6 +25,9 @@ pub trait Subsystem: Send + Sync + 'static {
     /// What evidence of this subsystem is bound to: the identity and timeline of its stores as they are now, and the revision of
     /// its part of the data map.
     fn evidence(&self) -> impl Future<Output = Result<EvidenceKey, Fault>> + Send;
+
+    /// The part of the evidence key that is known without the stores: a digest of its part of the data map.
+    fn map_digest(&self) -> [u8; 16];
 }
 
 /// Finds the people behind identifiers, before anything is erased.
@@ -103,6 +106,7 @@ trait SubsystemTwin: Send + Sync {
         accepted_at: Option<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Findings>, Fault>>;
     fn evidence(&self) -> BoxFuture<'_, Result<EvidenceKey, Fault>>;
+    fn map_digest(&self) -> [u8; 16];
 }
 
 impl<S: Subsystem> SubsystemTwin for S {
@@ -120,6 +124,9 @@ impl<S: Subsystem> SubsystemTwin for S {
     fn evidence(&self) -> BoxFuture<'_, Result<EvidenceKey, Fault>> {
         Box::pin(Subsystem::evidence(self))
     }
+    fn map_digest(&self) -> [u8; 16] {
+        Subsystem::map_digest(self)
+    }
 }
 
 impl Subsystem for AnySubsystem {
@@ -136,6 +143,9 @@ impl Subsystem for AnySubsystem {
     }
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {
         self.0.evidence().await
+    }
+    fn map_digest(&self) -> [u8; 16] {
+        self.0.map_digest()
     }
 }
 

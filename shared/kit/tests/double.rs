@@ -63,22 +63,30 @@ async fn erase(subsystem: &MemorySubsystem, task: &Task) -> Result<Outcome, Faul
 
 struct Memory {
     store: MemoryStore,
+    knows_people: bool,
     tasks_at_once: usize,
+}
+
+fn address_of(person: u32) -> String {
+    format!("person{person}@example.invalid")
 }
 
 impl Place for Memory {
     fn subsystem(&self) -> AnySubsystem {
         AnySubsystem::new(subsystem(&self.store).in_chunks(self.tasks_at_once))
     }
-    async fn add(&self, person: u32, created_at: Millis) {
-        let record = record(&[("user_id", &person.to_string())]);
+    fn knows_people(&self) -> bool {
+        self.knows_people
+    }
+    async fn add_under(&self, address: u32, person: u32, created_at: Millis) {
+        let record = record(&[("user_id", &person.to_string()), ("email", &address_of(address))]);
         self.store.insert(MemoryRow::new(tenant(), record, created_at));
     }
     async fn rows(&self, person: u32) -> u64 {
         self.store.rows_with(&kind("user_id"), &person.to_string()).len() as u64
     }
     fn record(&self, person: u32) -> Vec<(&'static str, String)> {
-        vec![("user_id", person.to_string())]
+        vec![("user_id", person.to_string()), ("email", address_of(person))]
     }
     fn now(&self) -> Millis {
         NOW
@@ -91,6 +99,15 @@ async fn the_double_is_a_subsystem_like_any_other() {
         conformance::all(|| async {
             Memory {
                 store: store(),
+                knows_people: true,
+                tasks_at_once,
+            }
+        })
+        .await;
+        conformance::all(|| async {
+            Memory {
+                store: store().that_only_follows(),
+                knows_people: false,
                 tasks_at_once,
             }
         })

@@ -13,10 +13,16 @@ pub(crate) struct Migration {
 }
 
 /// The migration with number n is at n - 1.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    both: FIRST,
-    sqlite: FIRST_SQLITE,
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        both: FIRST,
+        sqlite: FIRST_SQLITE,
+    },
+    Migration {
+        both: &["ALTER TABLE subsystem_evidence ADD COLUMN map {blob}"],
+        sqlite: &[],
+    },
+];
 
 /// The newest version that this software writes for.
 pub(crate) fn newest() -> u32 {

@@ -40,4 +40,8 @@ impl Subsystem for Analytics {
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {
         self.store.evidence().await
     }
+
+    fn map_digest(&self) -> [u8; 16] {
+        self.store.map_digest()
+    }
 }

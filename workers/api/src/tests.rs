@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode, header};
 use erasure_broker::Publisher;
 use erasure_kit::{AnyResolve, Health, Resolve};
-use erasure_ledger::{Accepted, Access, Event, Ledger, NewPart, NewSlice, SubjectHash};
+use erasure_ledger::{Accepted, Access, Event, Ledger, NewPart, NewSlice, Registration, SubjectHash};
 use erasure_privacy::KeyRing;
 use erasure_protocol::{
     EvidenceKey, Fault, IdentifierKind, KeyId, Lane, Millis, Operation, Options, Phase, PlanEntry, Record, RequestId, RequestKey,
@@ -138,7 +138,14 @@ impl World {
     /// A request on two people, the second of whom is `a@example.org` of `eu`.
     async fn accept(&self, of: &str, id: &str) {
         let (evidence, profiles) = (EvidenceKey([1; 16]), SubsystemName::new("profiles").unwrap());
-        let registered = self.ledger.register_subsystem(&profiles, "profiles", evidence, NOW).await;
+        let new = Registration {
+            name: profiles.clone(),
+            kind: "profiles".to_owned(),
+            evidence,
+            map: [1; 16],
+            replacing: None,
+        };
+        let registered = self.ledger.register_subsystem(&new, NOW).await;
         registered.unwrap();
         let (tenant, request_id) = (tenant(of), RequestId::new(id).unwrap());
         let (email, unit) = (kind("email"), kind("business_unit"));

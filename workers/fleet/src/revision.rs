@@ -2,7 +2,7 @@
 //! The tracker refuses its evidence anyway; this is for the operator, who would otherwise only see work come back and back.
 
 use erasure_kit::{Health, Subsystem as _};
-use erasure_ledger::Ledger;
+use erasure_ledger::{EvidenceHistory, Ledger};
 use erasure_protocol::{EvidenceKey, SubsystemName};
 use erasure_reconciler::KnownSubsystem;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl RevisionWatch {
                     continue;
                 };
                 let part = format!("{name}.revision");
-                match self.is_left_behind(name, evidence).await {
+                match self.is_left_behind(name, evidence, known.subsystem.map_digest()).await {
                     Ok(true) => self.health.waiting(&part, LEFT_BEHIND),
                     Ok(false) => self.health.ready(&part),
                     Err(error) => tracing::debug!(subsystem = %name, %error, "the register could not be read"),
@@ -44,16 +44,17 @@ impl RevisionWatch {
     }
 
     /// A key that nobody has registered yet is new, not old: the reconciler is about to.
-    async fn is_left_behind(&self, name: &SubsystemName, evidence: EvidenceKey) -> Result<bool, erasure_ledger::Error> {
+    async fn is_left_behind(
+        &self,
+        name: &SubsystemName,
+        evidence: EvidenceKey,
+        map: [u8; 16],
+    ) -> Result<bool, erasure_ledger::Error> {
         let registered = self.ledger.subsystems().await?;
-        if registered.iter().any(|it| it.name == *name && it.evidence == evidence) {
+        let Some(current) = registered.iter().find(|it| it.name == *name).map(|it| it.evidence) else {
             return Ok(false);
-        }
-        Ok(self
-            .ledger
-            .evidence_history(name)
-            .await?
-            .iter()
-            .any(|it| it.evidence == evidence))
+        };
+        let history = self.ledger.evidence_history(name).await?;
+        Ok(EvidenceHistory::has_passed(&history, current, evidence, map))
     }
 }

@@ -42,6 +42,10 @@ impl Subsystem for Profiles {
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {
         self.store.evidence().await
     }
+
+    fn map_digest(&self) -> [u8; 16] {
+        self.store.map_digest()
+    }
 }
 
 impl Resolve for Profiles {

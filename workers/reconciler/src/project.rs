@@ -38,15 +38,29 @@ impl Reconciler {
             return Ok(Turn::Idle);
         }
         let requests: Vec<RequestKey> = notices.iter().map(|notice| notice.request).collect();
-        // A request may have been projected since it was asked for.
-        let known = self.tracker.progress(&requests).await?;
-        for (request, known) in requests.iter().zip(known) {
-            if known.is_none() {
-                self.project(*request).await?;
+        let mut known = Vec::new();
+        for (request, progress) in requests.iter().zip(self.tracker.progress(&requests).await?) {
+            match progress {
+                Some(_) => known.push(*request),
+                None => drop(self.project(*request).await?),
             }
         }
+        self.bring_up_to_date(&known).await?;
         self.tracker.settle_wanted(&notices).await?;
         Ok(Turn::More)
+    }
+
+    /// A request that the tracker knows was projected since it was asked for, or what the tracker knows is older than the work: its
+    /// plan or its slices have grown since.
+    async fn bring_up_to_date(&self, known: &[RequestKey]) -> Result<(), Error> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        let headers = self.ledger.headers(known).await?;
+        let (ended, open): (Vec<Header>, Vec<Header>) = headers.into_iter().partition(|it| it.state.is_final());
+        self.tracker.finish(&ended).await?;
+        self.tracker.init(&open).await?;
+        Ok(())
     }
 
     /// Writes one request into the tracker, from nothing: header, and what the ledger knows of waiting and failed tasks.

@@ -1,10 +1,10 @@
 //! Keeps the ledger's list of subsystems true: which there are, and under which evidence key each works today.
 
 use crate::ticker::{Part, Turn, in_full};
-use crate::{Error, Reconciler};
+use crate::{Error, KnownSubsystem, Reconciler};
 use erasure_kit::Subsystem as _;
-use erasure_ledger::Registered;
-use erasure_protocol::{EvidenceKey, Fault, Header, Phase, PlanEntry, SubsystemName};
+use erasure_ledger::{Registered, Registration};
+use erasure_protocol::{Fault, Header, Phase, PlanEntry, SubsystemName};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -62,19 +62,35 @@ impl Reconciler {
     async fn register_reachable(&self) -> Result<Vec<(SubsystemName, Fault)>, Error> {
         let mut unreachable = Vec::new();
         for (name, known) in &self.subsystems {
-            match known.subsystem.evidence().await {
-                Ok(evidence) => self.register(name, &known.kind, evidence).await?,
-                Err(fault) => unreachable.push((name.clone(), fault)),
+            if let Err(fault) = self.register(name, known).await? {
+                unreachable.push((name.clone(), fault));
             }
         }
         Ok(unreachable)
     }
 
-    async fn register(&self, name: &SubsystemName, kind: &str, evidence: EvidenceKey) -> Result<(), Error> {
+    async fn register(&self, name: &SubsystemName, known: &KnownSubsystem) -> Result<Result<(), Fault>, Error> {
+        // First what it replaces, then the store: whoever read the store earlier must not replace what was read later.
+        let registered = self.ledger.subsystems().await?;
+        let replacing = registered.iter().find(|it| it.name == *name).map(|it| it.evidence);
+        let evidence = match known.subsystem.evidence().await {
+            Ok(evidence) => evidence,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let registration = Registration {
+            name: name.clone(),
+            kind: known.kind.clone(),
+            evidence,
+            map: known.subsystem.map_digest(),
+            replacing,
+        };
         let part = format!("reconciler.revision.{name}");
         let now = self.ledger.now().await?;
-        match self.ledger.register_subsystem(name, kind, evidence, now).await? {
+        match self.ledger.register_subsystem(&registration, now).await? {
             Registered::Current => self.health.ready(&part),
+            Registered::Overtaken { .. } => {
+                tracing::info!(subsystem = %name, "another reconciler has registered another evidence key; the store is asked again");
+            }
             Registered::NewCurrent { replaced } => {
                 let replaced = replaced.map(|key| key.to_string()).unwrap_or_default();
                 tracing::info!(subsystem = %name, evidence = %evidence, replaced, "a new evidence key counts from now on");
@@ -86,7 +102,7 @@ impl Reconciler {
                  the current configuration, or raise `revision` in the data map to go back on purpose",
             ),
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Extends every open plan to what is registered now.

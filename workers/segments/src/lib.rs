@@ -40,6 +40,10 @@ impl Subsystem for Segments {
     async fn evidence(&self) -> Result<EvidenceKey, Fault> {
         self.store.evidence().await
     }
+
+    fn map_digest(&self) -> [u8; 16] {
+        self.store.map_digest()
+    }
 }
 
 impl Members for Segments {

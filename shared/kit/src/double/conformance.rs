@@ -14,11 +14,17 @@ use std::time::Duration;
 pub trait Place: Sync {
     /// The subsystem.
     fn subsystem(&self) -> AnySubsystem;
-    /// Puts rows of a person there, made at this moment.
-    fn add(&self, person: u32, created_at: Millis) -> impl Future<Output = ()> + Send;
+    /// Whether its rows say who is who.
+    fn knows_people(&self) -> bool;
+    /// Puts rows of a person there, made at this moment, with the address of `address` in them.
+    fn add_under(&self, address: u32, person: u32, created_at: Millis) -> impl Future<Output = ()> + Send;
+    /// Puts rows of a person there, made at this moment, under the person's own address.
+    fn add(&self, person: u32, created_at: Millis) -> impl Future<Output = ()> + Send {
+        self.add_under(person, person, created_at)
+    }
     /// How many rows of the person there are, whenever they were made.
     fn rows(&self, person: u32) -> impl Future<Output = u64> + Send;
-    /// The identifiers by which the person's rows are found.
+    /// The identifiers by which the person's rows are found: an id, and an address.
     fn record(&self, person: u32) -> Vec<(&'static str, String)>;
     /// The store's own time.
     fn now(&self) -> Millis;
@@ -32,6 +38,7 @@ pub async fn all<P: Place, F: Future<Output = P>>(place: impl Fn() -> F) {
     nothing_held_is_only_for_those_who_never_were_there(&place().await).await;
     past_the_deadline_nothing_is_done_and_nothing_is_said_to_be(&place().await).await;
     somebody_new_is_spared(&place().await).await;
+    an_address_is_somebody_only_where_nobody_knows_better(&place().await).await;
     looking_changes_nothing(&place().await).await;
     outcomes_come_in_the_order_of_the_tasks(&place().await).await;
     nobody_is_nothing(&place().await).await;
@@ -180,6 +187,17 @@ pub async fn somebody_new_is_spared<P: Place>(place: &P) {
     assert!(spared.expect("it can be looked").iter().all(Findings::is_clear));
     let found = subsystem.find(&tenant(), &people, None).await;
     assert!(!found.expect("it can be looked").iter().all(Findings::is_clear));
+}
+
+/// Where people are found by an id, an address may be somebody else's by now. Elsewhere a row under the address of somebody who is
+/// erased would otherwise stay behind.
+pub async fn an_address_is_somebody_only_where_nobody_knows_better<P: Place>(place: &P) {
+    fill(place, &[1]).await;
+    place.add_under(1, 2, long_ago(place).0).await;
+    let others = place.rows(2).await;
+    assert_eq!(erase(place, &[1], Attempt::First).await, [Outcome::Erased]);
+    let left = if place.knows_people() { others } else { 0 };
+    assert_eq!((place.rows(1).await, place.rows(2).await), (0, left));
 }
 
 /// However often.

@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) rows: BTreeMap<u64, MemoryRow>,
     /// What finds a person, each a set of kinds.
     pub(super) alternatives: Vec<Vec<IdentifierKind>>,
+    /// Its rows say who is who.
+    pub(super) knows_people: bool,
     /// Rows that the store refuses to change, by any identifier in them.
     pub(super) guarded: BTreeSet<String>,
     /// People whom somebody writes back once, right after they were erased.
@@ -78,11 +80,19 @@ impl MemoryStore {
             trouble: None,
             rows: BTreeMap::new(),
             alternatives,
+            knows_people: true,
             guarded: BTreeSet::new(),
             written_back: BTreeSet::new(),
             jobs: BTreeMap::new(),
             next: 0,
         })))
+    }
+
+    /// The store has rows of people, but is not asked who they are.
+    #[must_use]
+    pub fn that_only_follows(self) -> Self {
+        self.state().knows_people = false;
+        self
     }
 
     /// Adds a row.
@@ -165,15 +175,17 @@ impl State {
             .collect()
     }
 
-    /// Who was found is known by the first complete way alone: an e-mail address may be somebody else's by now.
+    /// Where people are found, who was found is known by the first complete way alone: an e-mail address may be somebody else's by
+    /// now. Elsewhere all ways count, as in a store behind a data map.
     fn ways_to(&self, subject: &Subject) -> &[Vec<IdentifierKind>] {
         let is_complete = |kinds: &Vec<IdentifierKind>| {
             let mut records = subject.records.iter();
             records.any(|record| kinds.iter().all(|kind| record.contains_key(kind)))
         };
-        match (subject.resolution, self.alternatives.iter().position(is_complete)) {
-            (Resolution::Found, Some(first)) => &self.alternatives[first..=first],
-            (Resolution::Found | Resolution::Nobody | Resolution::Ambiguous, _) => &self.alternatives,
+        let is_known = self.knows_people && subject.resolution == Resolution::Found;
+        match self.alternatives.iter().position(is_complete) {
+            Some(first) if is_known => &self.alternatives[first..=first],
+            Some(_) | None => &self.alternatives,
         }
     }
 }

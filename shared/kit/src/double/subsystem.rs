@@ -156,6 +156,10 @@ impl Subsystem for MemorySubsystem {
         })
         .await
     }
+
+    fn map_digest(&self) -> [u8; 16] {
+        digest16(&[&self.revision.to_be_bytes()])
+    }
 }
 
 /// What the store did for one task, before it was looked at again.

@@ -13,4 +13,4 @@ pub use answer::{
 };
 pub use attention::{Attention, AttentionFilter, AttentionKey};
 pub use outbox::{Event, NewParked, Parked, ParkedFilter, ParkedGroup, ParkedState};
-pub use subsystem::{EvidenceHistory, Registered, Subsystem, SubsystemKind};
+pub use subsystem::{EvidenceHistory, Registered, Registration, Subsystem, SubsystemKind};

@@ -2,53 +2,61 @@
 
 use super::act::insert_act;
 use crate::sql::{Row, Tx, args};
-use crate::{Error, EvidenceHistory, Ledger, NewAct, Registered, Subsystem};
+use crate::{Error, EvidenceHistory, Ledger, NewAct, Registered, Registration, Subsystem};
 use erasure_protocol::{EvidenceKey, Millis, PlanEntry, SubsystemName};
 
+const HISTORY: &str = "SELECT evidence, since, map FROM subsystem_evidence WHERE name = $1 ORDER BY since, evidence";
+
 impl Ledger {
-    /// Says under which evidence key a process works, and learns whether that counts. A key never seen before becomes the current
-    /// one; a key that was current once marks an outdated process. Registering a retired subsystem brings it back.
+    /// Says under which evidence key a process works, and learns whether that counts.
+    ///
+    /// A key never seen before becomes the current one, if it was read from the store after the current one was; a key that was
+    /// current once marks an outdated process, and so does a map that was current once, on whatever store. Registering a retired
+    /// subsystem brings it back.
     ///
     /// # Errors
     /// When the database cannot be reached.
-    pub async fn register_subsystem(
-        &self,
-        name: &SubsystemName,
-        kind: &str,
-        evidence: EvidenceKey,
-        now: Millis,
-    ) -> Result<Registered, Error> {
+    pub async fn register_subsystem(&self, new: &Registration, now: Millis) -> Result<Registered, Error> {
+        let name = new.name.as_str();
         let mut tx = self.begin("registering a subsystem").await?;
         // Written first, so that two processes that register at once wait for each other.
         let is_new = tx
             .execute(
                 "INSERT INTO subsystem (name, kind, evidence, retired) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING",
-                args![name.as_str(), kind, evidence],
+                args![name, new.kind.as_str(), new.evidence],
             )
-            .await?;
+            .await?
+            > 0;
         let text = "SELECT evidence, kind, retired FROM subsystem WHERE name = $1";
-        let rows = tx.query_for_update(text, args![name.as_str()]).await?;
+        let rows = tx.query_for_update(text, args![name]).await?;
         let row = rows.first().ok_or(Error::Damaged("a subsystem"))?;
         let current = EvidenceKey(row.bytes(0)?);
-        if is_new == 0 && current == evidence && row.text(1)? == kind && !row.flag(2)? {
+        let is_current = current == new.evidence;
+        if !is_new && is_current && row.text(1)? == new.kind && !row.flag(2)? {
             return Ok(Registered::Current);
         }
-        let is_fresh = tx
-            .execute(
-                "INSERT INTO subsystem_evidence (name, evidence, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                args![name.as_str(), evidence, now],
-            )
-            .await?;
-        if is_fresh == 0 && current != evidence {
-            return Ok(Registered::Outdated { current });
+        if !is_current {
+            let rows = tx.query(HISTORY, args![name]).await?;
+            let history = rows.iter().map(history).collect::<Result<Vec<_>, _>>()?;
+            if EvidenceHistory::has_passed(&history, current, new.evidence, new.map) {
+                return Ok(Registered::Outdated { current });
+            }
+            if new.replacing != Some(current) {
+                return Ok(Registered::Overtaken { current });
+            }
         }
+        tx.execute(
+            "INSERT INTO subsystem_evidence (name, evidence, since, map) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            args![name, new.evidence, now, new.map.to_vec()],
+        )
+        .await?;
         let update = "UPDATE subsystem SET evidence = $2, kind = $3, retired = 0 WHERE name = $1";
-        tx.execute(update, args![name.as_str(), evidence, kind]).await?;
+        tx.execute(update, args![name, new.evidence, new.kind.as_str()]).await?;
         tx.commit().await?;
-        Ok(match (is_new, current == evidence) {
-            (0, true) => Registered::Current,
-            (0, false) => Registered::NewCurrent { replaced: Some(current) },
-            _ => Registered::NewCurrent { replaced: None },
+        Ok(match (is_new, is_current) {
+            (false, true) => Registered::Current,
+            (false, false) => Registered::NewCurrent { replaced: Some(current) },
+            (true, _) => Registered::NewCurrent { replaced: None },
         })
     }
 
@@ -70,16 +78,8 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn evidence_history(&self, name: &SubsystemName) -> Result<Vec<EvidenceHistory>, Error> {
-        let text = "SELECT evidence, since FROM subsystem_evidence WHERE name = $1 ORDER BY since, evidence";
-        let rows = self.rows("reading the evidence keys", text, args![name.as_str()]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(EvidenceHistory {
-                    evidence: EvidenceKey(row.bytes(0)?),
-                    since: row.millis(1)?,
-                })
-            })
-            .collect()
+        let rows = self.rows("reading the evidence keys", HISTORY, args![name.as_str()]).await?;
+        rows.iter().map(history).collect()
     }
 
     /// Takes a subsystem out, with the act: new requests need not pass it. Open ones still must, or be closed. `false`: it is not
@@ -123,6 +123,14 @@ pub(super) async fn compare_with_register(tx: &mut Tx, live: &[&PlanEntry]) -> R
         .iter()
         .find(|it| !it.retired && !live.iter().any(|entry| entry.subsystem == it.name));
     Ok(missing.map(|it| Mismatch::Missing(it.name.clone())))
+}
+
+fn history(row: &Row) -> Result<EvidenceHistory, Error> {
+    Ok(EvidenceHistory {
+        evidence: EvidenceKey(row.bytes(0)?),
+        since: row.millis(1)?,
+        map: row.bytes_or_null(2)?,
+    })
 }
 
 fn subsystem(row: &Row) -> Result<Subsystem, Error> {

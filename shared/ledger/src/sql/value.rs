@@ -119,9 +119,12 @@ impl Row {
     }
 
     pub(crate) fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], Error> {
-        self.blob(at)?
-            .try_into()
-            .map_err(|_| Error::Damaged("bytes of another length"))
+        self.bytes_or_null(at)?.ok_or(Error::Damaged("bytes are missing"))
+    }
+
+    pub(crate) fn bytes_or_null<const N: usize>(&self, at: usize) -> Result<Option<[u8; N]>, Error> {
+        let bytes = self.blob_or_null(at)?.map(TryInto::try_into).transpose();
+        bytes.map_err(|_| Error::Damaged("bytes of another length"))
     }
 
     pub(crate) fn request(&self, at: usize) -> Result<RequestKey, Error> {

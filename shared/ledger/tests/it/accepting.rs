@@ -235,7 +235,7 @@ pub(crate) async fn ambiguous_subjects_need_attention_from_the_start(world: Worl
     assert_eq!(ledger.progress(new.request).await.unwrap().unwrap().people.needs_attention, 1);
     // A longer plan does not try what nobody decided on.
     ledger
-        .register_subsystem(&subsystem("profiles"), "profiles", evidence_key(2), NOW)
+        .register_subsystem(&registration("profiles", 2, Some(1)), NOW)
         .await
         .unwrap();
     let plan = Plan::new(new.plan).extended(&[entry("profiles", 2)]).unwrap();

@@ -101,7 +101,7 @@ pub(crate) async fn a_changed_plan_or_register_is_no_end(world: World) {
     let (_world, ledger, request) = with_request(world, 1).await;
     let erased = end(request, 1, RequestState::Erased, Done::Erased);
     ledger
-        .register_subsystem(&subsystem("segments"), "segments", evidence_key(2), NOW)
+        .register_subsystem(&registration("segments", 2, Some(1)), NOW)
         .await
         .unwrap();
     assert_eq!(

@@ -191,7 +191,10 @@ pub(crate) async fn a_process_with_a_superseded_key_is_outdated(world: World) {
     let world = world.registered().await;
     let ledger = world.ledger.clone();
     let name = subsystem("profiles");
-    let register = |key| ledger.register_subsystem(&name, "profiles", evidence_key(key), Millis(NOW.0 + i64::from(key)));
+    let register = async |key| {
+        let new = registration("profiles", key, Some(1));
+        ledger.register_subsystem(&new, Millis(NOW.0 + i64::from(key))).await
+    };
     assert_eq!(register(1).await.unwrap(), Registered::Current);
     assert_eq!(
         register(2).await.unwrap(),
@@ -217,11 +220,62 @@ pub(crate) async fn a_process_with_a_superseded_key_is_outdated(world: World) {
     assert!(!ledger.subsystems().await.unwrap()[0].retired);
 }
 
+pub(crate) async fn what_was_read_from_a_store_earlier_replaces_nothing(world: World) {
+    let world = world.registered().await;
+    let (name, ledger) = (subsystem("profiles"), world.ledger.clone());
+    // Both saw key 1 registered and asked the store; it failed over in between.
+    let earlier = registration("profiles", 2, Some(1));
+    let later = Registration {
+        map: earlier.map,
+        ..registration("profiles", 3, Some(1))
+    };
+    assert!(matches!(
+        ledger.register_subsystem(&later, NOW).await.unwrap(),
+        Registered::NewCurrent { .. }
+    ));
+    let overtaken = Registered::Overtaken {
+        current: evidence_key(3),
+    };
+    assert_eq!(ledger.register_subsystem(&earlier, NOW).await.unwrap(), overtaken);
+    let newcomer = Registration {
+        replacing: None,
+        ..earlier
+    };
+    assert_eq!(ledger.register_subsystem(&newcomer, NOW).await.unwrap(), overtaken);
+    assert_eq!(ledger.register_subsystem(&later, NOW).await.unwrap(), Registered::Current);
+    assert_eq!(
+        ledger.evidence_history(&name).await.unwrap().len(),
+        2,
+        "what was refused was never current"
+    );
+}
+
+pub(crate) async fn an_old_map_on_a_new_store_is_outdated(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
+    let register = async |key: u8, map: u8, replacing: u8| {
+        let new = Registration {
+            map: [map; 16],
+            ..registration("profiles", key, Some(replacing))
+        };
+        ledger.register_subsystem(&new, NOW).await.unwrap()
+    };
+    assert!(matches!(register(2, 2, 1).await, Registered::NewCurrent { .. }), "a new map");
+    let outdated = Registered::Outdated {
+        current: evidence_key(2),
+    };
+    assert_eq!(register(3, 1, 2).await, outdated, "the old one, after the store failed over");
+    assert!(
+        matches!(register(4, 2, 2).await, Registered::NewCurrent { .. }),
+        "the new one"
+    );
+}
+
 pub(crate) async fn a_plan_is_extended_once_and_only_to_something_longer(world: World) {
     let (_world, ledger, request) = with_request(world, 1).await;
     assert!(ledger.requests_to_extend(None, 10).await.unwrap().is_empty());
     ledger
-        .register_subsystem(&subsystem("segments"), "segments", evidence_key(2), NOW)
+        .register_subsystem(&registration("segments", 2, Some(1)), NOW)
         .await
         .unwrap();
     assert_eq!(ledger.requests_to_extend(None, 10).await.unwrap(), [request]);
@@ -234,7 +288,7 @@ pub(crate) async fn a_plan_is_extended_once_and_only_to_something_longer(world: 
     let other = Plan::new(vec![entry("profiles", 3)]);
     assert!(matches!(ledger.extend_plan(request, 3, &other).await, Err(Error::Refused(_))));
     ledger
-        .register_subsystem(&subsystem("analytics"), "analytics", evidence_key(1), NOW)
+        .register_subsystem(&registration("analytics", 1, None), NOW)
         .await
         .unwrap();
     assert_eq!(

@@ -51,6 +51,8 @@ on_all! {
     keeping::a_due_check_is_taken_once;
     keeping::failed_tasks_are_listed_and_taken_once;
     keeping::a_process_with_a_superseded_key_is_outdated;
+    keeping::what_was_read_from_a_store_earlier_replaces_nothing;
+    keeping::an_old_map_on_a_new_store_is_outdated;
     keeping::a_plan_is_extended_once_and_only_to_something_longer;
     keeping::due_dates_are_marked_once_with_an_event;
     keeping::events_are_sent_in_order_and_purged_later;

@@ -67,7 +67,7 @@ impl World {
         for name in ["profiles", "segments"] {
             let done = self
                 .ledger
-                .register_subsystem(&subsystem(name), name, evidence_key(1), NOW)
+                .register_subsystem(&registration(name, 1, None), NOW)
                 .await
                 .unwrap();
             assert_eq!(done, Registered::NewCurrent { replaced: None });
@@ -98,6 +98,17 @@ impl World {
 
 pub(crate) fn subsystem(name: &str) -> SubsystemName {
     SubsystemName::new(name).unwrap()
+}
+
+/// A key whose map changes with it.
+pub(crate) fn registration(name: &str, key: u8, replacing: Option<u8>) -> Registration {
+    Registration {
+        name: subsystem(name),
+        kind: name.to_owned(),
+        evidence: evidence_key(key),
+        map: [key; 16],
+        replacing: replacing.map(evidence_key),
+    }
 }
 
 pub(crate) fn evidence_key(byte: u8) -> EvidenceKey {

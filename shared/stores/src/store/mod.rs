@@ -169,6 +169,12 @@ impl Store {
         Ok(EvidenceKey(erasure_privacy::digest16(&parts)))
     }
 
+    /// The part of [`Self::evidence`] that is known without the store: a digest of this section of the map.
+    #[must_use]
+    pub fn map_digest(&self) -> [u8; 16] {
+        erasure_privacy::digest16(&[&self.map.canonical_bytes(&self.subsystem).unwrap_or_default()])
+    }
+
     fn section(&self) -> &Section {
         self.map
             .sections
