@@ -1,6 +1,6 @@
 //! What the seeds have found, each as a scenario of its own that does not depend on how seeds are read.
 
-use crate::run::run_scenario;
+use crate::run::{Outcome, run_scenario};
 use crate::scenario::{Ask, Person, Scenario, Trouble};
 
 /// One person in both stores, one request, and this trouble.
@@ -27,9 +27,10 @@ fn one_request(calm_at: i64, blows: Vec<(i64, Trouble)>) -> Scenario {
 }
 
 #[track_caller]
-fn ends_well(scenario: Scenario) {
+fn ends_well(scenario: Scenario) -> Outcome {
     let outcome = run_scenario(scenario, 1);
     assert!(outcome.complaints.is_empty(), "{}\n{:#?}", outcome.trace, outcome.complaints);
+    outcome
 }
 
 /// Both workers are stopped until the plan is extended and Redis is back at a copy from before.
@@ -77,4 +78,21 @@ fn a_tracker_that_goes_back_behind_a_new_subsystem_is_told_of_it() {
             (2_600, Trouble::RedisGoesBack),
         ],
     ));
+}
+
+/// Everybody stands still until what the workers have in hand is too old to change anything; the workers go on first. It is
+/// nobody's fault, and nobody's to mend.
+#[test]
+fn work_that_grew_too_old_is_sent_afresh() {
+    let hold = |process, for_ms| Trouble::Hold { process, for_ms };
+    let outcome = ends_well(one_request(
+        18_000,
+        vec![
+            (250, hold(2, 2_500)),
+            (250, hold(3, 2_500)),
+            (1_500, hold(0, 16_000)),
+            (2_000, Trouble::AWeekPasses { person: 0 }),
+        ],
+    ));
+    assert_eq!(outcome.attention, 0);
 }

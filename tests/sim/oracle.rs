@@ -35,6 +35,8 @@ struct State {
     confirmed: BTreeSet<(String, usize)>,
     given_up: BTreeSet<RequestKey>,
     redis_went_back: bool,
+    /// How often somebody was told that a request needs attention.
+    attention: usize,
     complaints: Vec<String>,
 }
 
@@ -84,6 +86,10 @@ impl Oracle {
         self.state().given_up.insert(request);
     }
 
+    pub(crate) fn times_of_attention(&self) -> usize {
+        self.state().attention
+    }
+
     pub(crate) fn redis_went_back(&self) {
         self.state().redis_went_back = true;
     }
@@ -117,6 +123,9 @@ impl Oracle {
         let Some(id) = event.data.request_id.as_ref().map(ToString::to_string) else {
             return;
         };
+        if event.data.state == EventKind::NeedsAttention {
+            self.state().attention += 1;
+        }
         let tells = [EventKind::Erased, EventKind::ErasedWithRetention, EventKind::NothingHeld];
         if tells.contains(&event.data.state) {
             self.look(&id, &event);

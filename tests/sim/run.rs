@@ -19,6 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) complaints: Vec<String>,
     pub(crate) hash: u64,
     pub(crate) calls: u64,
+    /// How often somebody was told that a request needs attention.
+    pub(crate) attention: usize,
     /// Virtual time, in milliseconds.
     pub(crate) took: i64,
     pub(crate) trace: String,
@@ -63,6 +65,7 @@ async fn play(scenario: Scenario, seed: u64) -> Outcome {
     Outcome {
         hash: world.trace.hash(),
         calls: world.trace.calls(),
+        attention: world.oracle.times_of_attention(),
         took,
         trace: if complaints.is_empty() {
             String::new()

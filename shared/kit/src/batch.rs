@@ -63,6 +63,9 @@ impl<'a> BatchRun<'a> {
                 break;
             }
             if Instant::now() >= self.hold_until {
+                for InHand { item, .. } in &claimed.unknown {
+                    tracing::warn!(subsystem = %worker.name, request = %item.request, slice = item.slice, "the tracker does not know this request; handed back");
+                }
                 self.hand_back(claimed.unknown).await;
                 break;
             }
@@ -74,11 +77,10 @@ impl<'a> BatchRun<'a> {
         self.pause
     }
 
-    /// Nobody has projected these requests for as long as they could be held: the ledger's side has to say what they are. The lane
-    /// does not wait for it.
+    /// Nobody has projected these requests for as long as they could be held, or what came is too old: the ledger's side has to say
+    /// what they are, and sends them again. The lane does not wait for it.
     async fn hand_back(&mut self, items: Vec<InHand>) {
         for InHand { from, item } in items {
-            tracing::warn!(subsystem = %self.worker.name, request = %item.request, slice = item.slice, "the tracker does not know this request; handed back");
             self.publish_for(from, messages::unknown(self.worker.ledger, &self.worker.name, vec![item]))
                 .await;
         }
@@ -320,6 +322,19 @@ impl<'a> BatchRun<'a> {
                             ..item.item.clone()
                         };
                         self.publish_again(item.from, again.rung, vec![rest]).await;
+                    }
+                    if !report.expired.is_empty() {
+                        tracing::warn!(subsystem = %self.worker.name, request = %item.item.request, slice = item.item.slice, tasks = report.expired.count(), "the work is too old; handed back to be sent afresh");
+                        let rest = Item {
+                            wanted: report.expired,
+                            tried: true,
+                            ..item.item
+                        };
+                        self.hand_back(vec![InHand {
+                            from: item_from,
+                            item: rest,
+                        }])
+                        .await;
                     }
                 }
                 Marked::Final => {}

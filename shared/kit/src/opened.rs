@@ -140,7 +140,7 @@ impl Opened {
             retained: report.retained_tasks(),
             failed: report.parked_tasks(),
             pending: report.pending_tasks(),
-            retrying: report.again_tasks(),
+            retrying: report.retrying_tasks(),
             due: report.due(self.grant.now),
             note,
         }

@@ -1,7 +1,8 @@
 //! From the outcomes of one item's tasks to what has to be said and done about them: pure, and tested as a table.
 
 use erasure_protocol::{
-    Disposition, Done, Fault, Ground, Mask, Millis, Outcome, Reference, RetryPolicy, Rung, Sealed, TaskOutcome, dispose,
+    Disposition, Done, Fault, FaultCode, Ground, Mask, Millis, Outcome, Reference, RetryPolicy, Rung, Sealed, TaskOutcome,
+    dispose,
 };
 use std::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ pub(crate) struct ItemReport {
     pub(crate) pending: Vec<(Millis, BTreeMap<usize, Reference>)>,
     /// To be published again.
     pub(crate) again: Vec<Again>,
+    /// Left to the ledger to be sent out afresh: what came may not change anything any more, however often it is tried.
+    pub(crate) expired: Mask,
     /// Parked, by fault.
     pub(crate) parked: Vec<(Fault, Mask)>,
 }
@@ -53,7 +56,10 @@ impl ItemReport {
             ..Self::default()
         };
         for (position, outcome) in outcomes {
-            report.add(position, outcome, dispose(policy, failed_before, outcome));
+            match outcome {
+                Outcome::Retry(fault) if fault.code == FaultCode::Expired => report.expired.set(position),
+                _ => report.add(position, outcome, dispose(policy, failed_before, outcome)),
+            }
         }
         report
     }
@@ -119,6 +125,11 @@ impl ItemReport {
             .collect()
     }
 
+    /// All tasks that are tried again, now or in a fresh item.
+    pub(crate) fn retrying_tasks(&self) -> Mask {
+        self.again_tasks().or(&self.expired)
+    }
+
     /// All tasks that will be published again.
     pub(crate) fn again_tasks(&self) -> Mask {
         self.again.iter().fold(Mask::EMPTY, |all, again| all.or(&again.tasks))
@@ -135,7 +146,7 @@ impl ItemReport {
             self.nothing_held,
             self.retained_tasks(),
             self.pending_tasks(),
-            self.again_tasks(),
+            self.retrying_tasks(),
             self.parked_tasks(),
         ]
         .iter()
@@ -188,7 +199,7 @@ impl ItemReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use erasure_protocol::{Blame, FaultClass, FaultCode};
+    use erasure_protocol::{Blame, FaultClass};
 
     fn fault(class: FaultClass) -> Fault {
         Fault::new(class, Blame::Subject, FaultCode::StoreBusy, "crm")
@@ -215,9 +226,10 @@ mod tests {
             Outcome::Retry(fault(FaultClass::Transient)),
             Outcome::Retry(fault(FaultClass::Throttled)),
             Outcome::Failed(fault(FaultClass::Permanent)),
+            Outcome::Retry(Fault::new(FaultClass::Transient, Blame::Subject, FaultCode::Expired, "crm")),
         ];
         let report = ItemReport::of(&RetryPolicy::default(), 0, outcomes.iter().enumerate());
-        assert_eq!(report.all_tasks(), Mask::first(10));
+        assert_eq!(report.all_tasks(), Mask::first(11));
         let parts = [
             report.erased,
             report.nothing_held,
@@ -225,8 +237,9 @@ mod tests {
             report.pending_tasks(),
             report.again_tasks(),
             report.parked_tasks(),
+            report.expired,
         ];
-        assert_eq!(parts.iter().map(Mask::count).sum::<usize>(), 10);
+        assert_eq!(parts.iter().map(Mask::count).sum::<usize>(), 11);
         assert_eq!(report.again.len(), 2, "throttling is no attempt, so it travels apart");
         assert_eq!(report.again[0].attempt, 1);
         assert_eq!(report.again[1].attempt, 0);
@@ -237,6 +250,10 @@ mod tests {
         );
         let said = report.outcomes(Millis(0), |_| Ok::<_, ()>(Sealed(vec![]))).unwrap();
         let spoken = said.iter().fold(Mask::EMPTY, |all, it| all.or(it.tasks()));
-        assert_eq!(spoken, Mask::first(10).without(&Mask::first(2)));
+        assert_eq!(
+            spoken,
+            Mask::first(10).without(&Mask::first(2)),
+            "of what has expired there is nothing to say"
+        );
     }
 }

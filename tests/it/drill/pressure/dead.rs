@@ -80,6 +80,55 @@ fn memory_kib(role: &Role) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
 }
 
+/// The work that is in the queue of profiles, each message taken out of it, once there are so many items.
+async fn work_of(producer: &Producer, wanted: usize) -> Result<Vec<Vec<u8>>> {
+    let (mut work, mut items) = (Vec::new(), 0);
+    while items < wanted {
+        let take = || async { producer.take("er.work.profiles.single.v1").await.ok().flatten() };
+        let body = eventually("work is in the queue", SOON, take).await?;
+        let message: WorkMessage = serde_json::from_slice(&body)?;
+        items += message.items.len();
+        work.push(body);
+    }
+    Ok(work)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_of_what_was_sent_again_since_fails_nothing() -> Result<()> {
+    let world = apart().build().await?;
+    let crowd = Crowd::of(world.company(), 0, 1).await?;
+    let _keepers = run(&world, &["intake", "reconciler", "segments", "analytics"]).await?;
+    let producer = Producer::connect(world.amqp()).await?;
+    producer.publish(&crowd.requests()[0].message()).await?;
+    let letter = work_of(&producer, 1).await?;
+    let filler = Filler::connect(world.amqp()).await?;
+    let put = |letters: Vec<Vec<u8>>| filler.fill("er.dead.profiles.v1", letters.into_iter(), Some("delivery_limit"));
+    put(letter.clone()).await?;
+    let failed = "select count(*) from {}.report where kind = 'failed' and code = 'WORK-005'";
+    until_ledger_in(SOON, &world, "it needs attention", failed, 1).await?;
+    world
+        .command(&["attention", "redrive", "--code", "WORK-005", "--actor", "ops"])
+        .await?
+        .done()?;
+    let again = work_of(&producer, 1).await?;
+    // What comes after the copy is taken in after it.
+    put(letter).await?;
+    put(vec![b"no work".to_vec()]).await?;
+    let parked = "select count(*) from {}.parked where state = 'open'";
+    until_ledger_in(SOON, &world, "the copy is taken in", parked, 1).await?;
+    ensure!(ledger(&world, failed).await? == 0);
+    // The fate of the new one counts.
+    put(again).await?;
+    until_ledger_in(SOON, &world, "it needs attention once more", failed, 1).await?;
+    let _worker = run(&world, &["profiles"]).await?;
+    world
+        .command(&["attention", "redrive", "--code", "WORK-005", "--actor", "ops"])
+        .await?
+        .done()?;
+    until_state(&world, &crowd.requests()[0].id, "erased").await?;
+    crowd.is_gone_and_nobody_else(world.company()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_queues_full_of_messages_are_listed_in_groups_and_sent_again_by_group() -> Result<()> {
     let all = if std::env::var_os("ERASURE_TEST_LONG").is_some() {
@@ -103,15 +152,7 @@ async fn dead_queues_full_of_messages_are_listed_in_groups_and_sent_again_by_gro
     }
     let sent = "select count(*) from {}.request where last_dispatch_at is not null";
     until_ledger_in(patience, &world, "they are sent out", sent, i64::try_from(KNOWN)?).await?;
-    let mut work = Vec::new();
-    let mut items = 0;
-    while items < KNOWN {
-        let take = || async { producer.take("er.work.profiles.single.v1").await.ok().flatten() };
-        let body = eventually("work is in the queue", SOON, take).await?;
-        let message: WorkMessage = serde_json::from_slice(&body)?;
-        items += message.items.len();
-        work.push(body);
-    }
+    let work = work_of(&producer, KNOWN).await?;
 
     // Nobody takes them in while they are put there, as after a long night.
     keepers.remove(1).term().await?;
