@@ -2,7 +2,7 @@
 
 use crate::config::Place;
 use crate::migrate::check;
-use crate::sql::{Pool, Row, Tx, Value, args, open_postgres, open_sqlite};
+use crate::sql::{Pool, Row, Tx, Value, args, of_these, open_postgres, open_sqlite};
 use crate::{Access, Config, Error};
 use erasure_protocol::{LedgerId, Millis, RequestKey};
 use std::fs::{File, TryLockError};
@@ -114,6 +114,18 @@ impl Ledger {
 
     pub(crate) async fn rows(&self, doing: &'static str, text: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
         self.pool.query(doing, text, values).await
+    }
+
+    /// Runs a reading statement over these keys: see [`of_these`].
+    pub(crate) async fn rows_of<K: Clone + Into<Value>>(
+        &self,
+        doing: &'static str,
+        text: &'static str,
+        first: &[Value],
+        keys: &[K],
+    ) -> Result<Vec<Row>, Error> {
+        let statements = of_these(self.pool.is_sqlite(), text, first, keys)?;
+        self.pool.query_each(doing, statements).await
     }
 
     pub(crate) async fn one(&self, doing: &'static str, text: &'static str, values: Vec<Value>) -> Result<Option<Row>, Error> {

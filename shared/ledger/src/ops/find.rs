@@ -1,7 +1,7 @@
 //! People, looked for by keyed hashes.
 
 use super::progress::Known;
-use crate::sql::{ROWS_PER_STATEMENT, Value, placeholders};
+use crate::sql::{Row, args};
 use crate::{Error, FoundPerson, Ledger, Overlap, PersonTask};
 use erasure_protocol::{Lane, Millis, Operation, RequestId, RequestKey, RequestState, TenantId};
 
@@ -11,22 +11,12 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn overlaps(&self, tenant: &TenantId, hashes: &[[u8; 32]]) -> Result<Vec<Overlap>, Error> {
-        let mut found = Vec::new();
-        for chunk in hashes.chunks(ROWS_PER_STATEMENT) {
-            let text = format!(
-                "SELECT h.hash, h.request, h.slice, h.position FROM subject_hash h JOIN request r ON r.id = h.request \
-                 WHERE r.tenant = $1 AND r.finished_at IS NULL AND h.hash IN ({})",
-                placeholders(2, chunk.len())
-            );
-            for row in self.pool().query("looking for overlaps", text, bound(tenant, chunk)).await? {
-                found.push(Overlap {
-                    hash: row.bytes(0)?,
-                    request: row.request(1)?,
-                    slice: row.number(2)?,
-                    position: row.number(3)?,
-                });
-            }
-        }
+        let text = "SELECT h.hash, h.request, h.slice, h.position FROM subject_hash h JOIN request r ON r.id = h.request \
+            WHERE r.tenant = $1 AND r.finished_at IS NULL AND h.hash {these}";
+        let rows = self
+            .rows_of("looking for overlaps", text, &args![tenant.as_str()], hashes)
+            .await?;
+        let mut found = rows.iter().map(overlap).collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
         Ok(found)
     }
@@ -37,30 +27,28 @@ impl Ledger {
     /// When the database cannot be reached.
     pub async fn find(&self, tenant: &TenantId, hashes: &[[u8; 32]]) -> Result<Vec<FoundPerson>, Error> {
         let mut found = Vec::new();
-        for chunk in hashes.chunks(ROWS_PER_STATEMENT) {
-            let text = format!(
-                "SELECT DISTINCT h.request, r.request_id, h.slice, h.position, r.operation, r.lane, r.state, r.ticket, \
-                 r.received_at, r.due_at, r.finished_at, r.accepted_at FROM subject_hash h JOIN request r ON r.id = h.request \
-                 WHERE r.tenant = $1 AND h.hash IN ({})",
-                placeholders(2, chunk.len())
-            );
-            for row in self.pool().query("looking for a person", text, bound(tenant, chunk)).await? {
-                let person = FoundPerson {
-                    request: row.request(0)?,
-                    request_id: row.word(1, |text| RequestId::new(text).ok())?,
-                    tenant: tenant.clone(),
-                    slice: row.number(2)?,
-                    position: row.number(3)?,
-                    operation: row.word(4, Operation::parse)?,
-                    lane: row.word(5, Lane::parse)?,
-                    state: row.word(6, RequestState::parse)?,
-                    ticket: row.text_or_null(7)?.map(str::to_owned),
-                    received_at: row.millis(8)?,
-                    due_at: row.millis(9)?,
-                    finished_at: row.int_or_null(10)?.map(Millis),
-                };
-                found.push((std::cmp::Reverse(row.millis(11)?), person));
-            }
+        let text = "SELECT DISTINCT h.request, r.request_id, h.slice, h.position, r.operation, r.lane, r.state, r.ticket, \
+            r.received_at, r.due_at, r.finished_at, r.accepted_at FROM subject_hash h JOIN request r ON r.id = h.request \
+            WHERE r.tenant = $1 AND h.hash {these}";
+        let rows = self
+            .rows_of("looking for a person", text, &args![tenant.as_str()], hashes)
+            .await?;
+        for row in rows {
+            let person = FoundPerson {
+                request: row.request(0)?,
+                request_id: row.word(1, |text| RequestId::new(text).ok())?,
+                tenant: tenant.clone(),
+                slice: row.number(2)?,
+                position: row.number(3)?,
+                operation: row.word(4, Operation::parse)?,
+                lane: row.word(5, Lane::parse)?,
+                state: row.word(6, RequestState::parse)?,
+                ticket: row.text_or_null(7)?.map(str::to_owned),
+                received_at: row.millis(8)?,
+                due_at: row.millis(9)?,
+                finished_at: row.int_or_null(10)?.map(Millis),
+            };
+            found.push((std::cmp::Reverse(row.millis(11)?), person));
         }
         found.sort_by_key(|(accepted, it)| (*accepted, it.request, it.slice, it.position));
         found.dedup_by_key(|(_, it)| (it.request, it.slice, it.position));
@@ -90,8 +78,11 @@ impl Ledger {
     }
 }
 
-fn bound(tenant: &TenantId, hashes: &[[u8; 32]]) -> Vec<Value> {
-    std::iter::once(Value::from(tenant.as_str()))
-        .chain(hashes.iter().map(|hash| Value::from(&hash[..])))
-        .collect()
+fn overlap(row: &Row) -> Result<Overlap, Error> {
+    Ok(Overlap {
+        hash: row.bytes(0)?,
+        request: row.request(1)?,
+        slice: row.number(2)?,
+        position: row.number(3)?,
+    })
 }

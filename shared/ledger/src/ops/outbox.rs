@@ -1,6 +1,6 @@
 //! Events on their way out.
 
-use crate::sql::{ROWS_PER_STATEMENT, Tx, Value, args, insert_many, placeholders};
+use crate::sql::{Tx, args, insert_many, of_these};
 use crate::{Error, Event, Ledger};
 use erasure_protocol::Millis;
 
@@ -39,27 +39,28 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be reached: then they are sent again, which is harmless.
     pub async fn mark_sent(&self, ids: &[String], now: Millis) -> Result<(), Error> {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut tx = self.begin("marking events as sent").await?;
-        for chunk in ids.chunks(ROWS_PER_STATEMENT) {
-            let text = format!(
-                "UPDATE outbox SET sent_at = $1 WHERE sent_at IS NULL AND id IN ({})",
-                placeholders(2, chunk.len())
-            );
-            let values = std::iter::once(Value::from(now)).chain(chunk.iter().map(|id| Value::from(id.as_str())));
-            tx.execute(text, values.collect()).await?;
-        }
+        let text = "UPDATE outbox SET sent_at = $1 WHERE sent_at IS NULL AND id {these}";
+        let statements = of_these(tx.is_sqlite(), text, &args![now], &ids)?;
+        tx.query_each(statements).await?;
         tx.commit().await
     }
 }
 
 pub(super) async fn insert_events(tx: &mut Tx, events: &[Event], now: Millis) -> Result<(), Error> {
-    let rows = events.iter().map(|it| {
+    insert_dated_events(tx, events.iter().map(|it| (it, now))).await
+}
+
+/// Writes each event with its own time, in this order.
+pub(super) async fn insert_dated_events(tx: &mut Tx, events: impl Iterator<Item = (&Event, Millis)> + Send) -> Result<(), Error> {
+    let rows = events.map(|(it, at)| {
         args![
             it.id.as_str(),
             it.kind.as_str(),
             it.routing_key.as_str(),
             it.body.as_slice(),
-            now
+            at
         ]
     });
     let target = "outbox (id, kind, routing_key, body, created_at)";

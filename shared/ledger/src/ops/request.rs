@@ -3,7 +3,7 @@
 use super::accept::wrapped_key;
 use super::plan::entry;
 use crate::ledger::after_key;
-use crate::sql::{ROWS_PER_STATEMENT, Row, Tx, Value, args, placeholders};
+use crate::sql::{Row, Tx, args, of_rows};
 use crate::{Error, Ledger, StoredSlice};
 use erasure_protocol::{
     Header, Lane, LedgerId, Operation, Plan, PlanEntry, RequestId, RequestKey, RequestState, Sealed, TenantId,
@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 const HEADER: &str = "SELECT id, request_id, tenant, operation, lane, subjects, slices, data_key_id, data_key, received_at, \
-    accepted_at, due_at, ticket, state, finished_at, overdue, at_risk, generation, options FROM request WHERE id IN";
+    accepted_at, due_at, ticket, state, finished_at, overdue, at_risk, generation, options FROM request WHERE id {these}";
+
+const PLANS: &str = "SELECT request, phase, subsystem, evidence FROM plan_entry WHERE request {these} ORDER BY request, position";
 
 impl Ledger {
     /// All that the tracker is told of a request before any work is done.
@@ -29,12 +31,9 @@ impl Ledger {
     /// When the database cannot be reached.
     pub async fn headers(&self, requests: &[RequestKey]) -> Result<Vec<Header>, Error> {
         const DOING: &str = "reading headers";
-        let mut found = BTreeMap::new();
-        for chunk in requests.chunks(ROWS_PER_STATEMENT) {
-            let rows = self.pool().query(DOING, header_text(chunk.len()), keys(chunk)).await?;
-            let entries = self.pool().query(DOING, plan_text(chunk.len()), keys(chunk)).await?;
-            found.extend(join_headers(self.id(), &rows, &entries)?);
-        }
+        let rows = self.rows_of(DOING, HEADER, &[], requests).await?;
+        let entries = self.rows_of(DOING, PLANS, &[], requests).await?;
+        let found = join_headers(self.id(), &rows, &entries)?;
         Ok(requests.iter().filter_map(|request| found.get(request).cloned()).collect())
     }
 
@@ -73,14 +72,21 @@ impl Ledger {
         let rows = self
             .rows("reading slices", text, args![request, numbers.start, numbers.end])
             .await?;
+        rows.iter().map(|row| stored_slice(row, 0)).collect()
+    }
+
+    /// Sealed slices of many requests, by request and number, as far as they are there.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn slices_of(&self, wanted: &[(RequestKey, u32)]) -> Result<BTreeMap<(RequestKey, u32), StoredSlice>, Error> {
+        let text = "SELECT s.request, s.number, s.count, s.sealed FROM w JOIN slice s ON s.request = w.request \
+            AND s.number = w.number WHERE s.sealed IS NOT NULL";
+        let rows = wanted.iter().map(|(request, number)| args![*request, *number]);
+        let statements = of_rows(self.pool().is_sqlite(), "request, number", text, rows.collect())?;
+        let rows = self.pool().query_each("reading slices", statements).await?;
         rows.iter()
-            .map(|row| {
-                Ok(StoredSlice {
-                    number: row.number(0)?,
-                    count: row.number(1)?,
-                    sealed: Sealed(row.blob(2)?.to_vec()),
-                })
-            })
+            .map(|row| Ok(((row.request(0)?, row.number(1)?), stored_slice(row, 1)?)))
             .collect()
     }
 
@@ -95,6 +101,16 @@ impl Ledger {
             .iter()
             .map(|row| row.number(0))
             .collect()
+    }
+
+    /// The same of many requests; unknown ones are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn slice_counts_of(&self, requests: &[RequestKey]) -> Result<BTreeMap<RequestKey, Vec<u16>>, Error> {
+        let text = "SELECT request, count FROM slice WHERE request {these} ORDER BY request, number";
+        let rows = self.rows_of("counting slices", text, &[], requests).await?;
+        grouped(&rows, |row| row.number(1))
     }
 
     /// The requests of every tenant with this request id.
@@ -122,37 +138,46 @@ impl Ledger {
     }
 }
 
+/// What `read` makes of each row, by the request in the first column, in the order of the rows.
+pub(super) fn grouped<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, Error>) -> Result<BTreeMap<RequestKey, Vec<T>>, Error> {
+    let mut groups: BTreeMap<RequestKey, Vec<T>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(row.request(0)?).or_default().push(read(row)?);
+    }
+    Ok(groups)
+}
+
+fn stored_slice(row: &Row, at: usize) -> Result<StoredSlice, Error> {
+    Ok(StoredSlice {
+        number: row.number(at)?,
+        count: row.number(at + 1)?,
+        sealed: Sealed(row.blob(at + 2)?.to_vec()),
+    })
+}
+
 /// The headers of a few requests, as this transaction sees them.
 pub(super) async fn headers_in(tx: &mut Tx, ledger: LedgerId, requests: &[RequestKey]) -> Result<Vec<Header>, Error> {
-    let mut found = BTreeMap::new();
-    for chunk in requests.chunks(ROWS_PER_STATEMENT) {
-        let rows = tx.query(header_text(chunk.len()), keys(chunk)).await?;
-        let entries = tx.query(plan_text(chunk.len()), keys(chunk)).await?;
-        found.extend(join_headers(ledger, &rows, &entries)?);
-    }
+    let rows = tx.query_these(HEADER, requests).await?;
+    let entries = tx.query_these(PLANS, requests).await?;
+    let found = join_headers(ledger, &rows, &entries)?;
     Ok(requests.iter().filter_map(|request| found.get(request).cloned()).collect())
 }
 
-fn header_text(count: usize) -> String {
-    format!("{HEADER} ({})", placeholders(1, count))
+/// The plans of these requests. An unknown one has none.
+pub(super) async fn plans_in(tx: &mut Tx, requests: &[RequestKey]) -> Result<BTreeMap<RequestKey, Plan>, Error> {
+    let plans = join_plans(&tx.query_these(PLANS, requests).await?)?;
+    Ok(plans
+        .into_iter()
+        .map(|(request, entries)| (request, Plan::new(entries)))
+        .collect())
 }
 
-fn plan_text(count: usize) -> String {
-    format!(
-        "SELECT request, phase, subsystem, evidence FROM plan_entry WHERE request IN ({}) ORDER BY request, position",
-        placeholders(1, count)
-    )
-}
-
-fn keys(requests: &[RequestKey]) -> Vec<Value> {
-    requests.iter().map(|request| Value::from(*request)).collect()
+fn join_plans(entries: &[Row]) -> Result<BTreeMap<RequestKey, Vec<PlanEntry>>, Error> {
+    grouped(entries, |row| entry(row, 1))
 }
 
 fn join_headers(ledger: LedgerId, rows: &[Row], entries: &[Row]) -> Result<BTreeMap<RequestKey, Header>, Error> {
-    let mut plans: BTreeMap<RequestKey, Vec<PlanEntry>> = BTreeMap::new();
-    for row in entries {
-        plans.entry(row.request(0)?).or_default().push(entry(row, 1)?);
-    }
+    let mut plans = join_plans(entries)?;
     rows.iter()
         .map(|row| {
             let request = row.request(0)?;

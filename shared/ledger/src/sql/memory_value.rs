@@ -42,6 +42,9 @@ impl ToSql for Value {
             Self::Int(value) => value.map_or(ValueRef::Null, ValueRef::Integer),
             Self::Text(value) => value.as_ref().map_or(ValueRef::Null, |it| ValueRef::Text(it.as_bytes())),
             Self::Blob(value) => value.as_ref().map_or(ValueRef::Null, |it| ValueRef::Blob(it)),
+            Self::Ints(_) | Self::Texts(_) | Self::Blobs(_) => {
+                return Err(rusqlite::Error::ToSqlConversionFailure("SQLite has no arrays".into()));
+            }
         };
         Ok(ToSqlOutput::Borrowed(value))
     }

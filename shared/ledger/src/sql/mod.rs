@@ -12,18 +12,54 @@ mod memory_value;
 mod value;
 
 pub(crate) use connect::{open_postgres, open_sqlite};
-pub(crate) use many::{ROWS_PER_STATEMENT, insert_many, placeholders};
+pub(crate) use many::{Statement, insert_many, insert_returning, of_rows, of_these};
 #[cfg(feature = "double")]
 pub(crate) use memory::{Memory, Shared};
 pub(crate) use value::{Row, Value};
 
 use crate::Error;
+use erasure_protocol::RequestKey;
 use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use std::borrow::Cow;
 
-/// A statement's text. Built ones are not kept in the prepared-statement cache: there are too many shapes of them.
-pub(crate) type Text = Cow<'static, str>;
+/// A statement's text.
+#[derive(Debug)]
+pub(crate) enum Text {
+    /// Always the same: it stays in the prepared-statement cache.
+    Constant(Cow<'static, str>),
+    /// One of too many shapes to keep all of them prepared.
+    Shaped(String),
+}
+
+impl Text {
+    fn push(&mut self, tail: &str) {
+        match self {
+            Self::Constant(text) => text.to_mut().push_str(tail),
+            Self::Shaped(text) => text.push_str(tail),
+        }
+    }
+
+    #[cfg(any(test, feature = "double"))]
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Constant(text) => text,
+            Self::Shaped(text) => text,
+        }
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::Shaped(text)
+    }
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self::Constant(Cow::Borrowed(text))
+    }
+}
 
 /// The values bound to a statement, in order.
 macro_rules! args {
@@ -56,10 +92,28 @@ impl Pool {
                 Self::Sqlite { readers, .. } => value::sqlite_rows(readers, text, values).await,
                 Self::Postgres(pool) => value::postgres_rows(pool, text, values).await,
                 #[cfg(feature = "double")]
-                Self::Memory(memory) => return memory.query(doing, &text, &values).await,
+                Self::Memory(memory) => return memory.query(doing, text.as_str(), &values).await,
             }
             .map_err(|error| failure(doing, &error))
         })
+    }
+
+    /// Runs reading statements one after the other, and gives the rows of all.
+    pub(crate) async fn query_each(&self, doing: &'static str, statements: Vec<Statement>) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        for (text, values) in statements {
+            rows.append(&mut self.query(doing, text, values).await?);
+        }
+        Ok(rows)
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        match self {
+            Self::Sqlite { .. } => true,
+            Self::Postgres(_) => false,
+            #[cfg(feature = "double")]
+            Self::Memory(_) => true,
+        }
     }
 
     /// Begins a writing transaction.
@@ -136,7 +190,7 @@ impl Tx {
                 Inner::Sqlite(tx) => value::sqlite_rows(&mut **tx, text, values).await,
                 Inner::Postgres(tx) => value::postgres_rows(&mut **tx, text, values).await,
                 #[cfg(feature = "double")]
-                Inner::Memory(tx) => return tx.query(self.doing, &text, &values).await,
+                Inner::Memory(tx) => return tx.query(self.doing, text.as_str(), &values).await,
             }
             .map_err(|error| failure(self.doing, &error))
         })
@@ -153,12 +207,51 @@ impl Tx {
     }
 
     fn with_lock(&self, text: &'static str, lock: &str) -> Text {
-        match &self.inner {
-            Inner::Sqlite(_) => Cow::Borrowed(text),
-            #[cfg(feature = "double")]
-            Inner::Memory(_) => Cow::Borrowed(text),
-            Inner::Postgres(_) => Cow::Owned(format!("{text}{lock}")),
+        if self.is_sqlite() {
+            return text.into();
         }
+        Text::Constant(Cow::Owned(format!("{text}{lock}")))
+    }
+
+    /// Runs a statement over these requests, in the order of the slice where there are many, and gives the rows of all. The text
+    /// says `{these}` where it compares.
+    pub(crate) async fn query_these(&mut self, text: &'static str, requests: &[RequestKey]) -> Result<Vec<Row>, Error> {
+        let statements = of_these(self.is_sqlite(), text, &[], requests)?;
+        self.query_each(statements).await
+    }
+
+    /// Like [`Self::query_these`], and holds the rows against other writers until the end of the transaction. For requests in order
+    /// of key, by a text that asks for this order: so that two processes never wait for each other crosswise.
+    pub(crate) async fn query_these_for_update(
+        &mut self,
+        text: &'static str,
+        requests: &[RequestKey],
+    ) -> Result<Vec<Row>, Error> {
+        let mut statements = of_these(self.is_sqlite(), text, &[], requests)?;
+        if !self.is_sqlite() {
+            statements.iter_mut().for_each(|(text, _)| text.push(" FOR UPDATE"));
+        }
+        self.query_each(statements).await
+    }
+
+    /// Runs a statement that reads these rows as the table `w` with these columns, and gives what it returns.
+    pub(crate) async fn query_rows(
+        &mut self,
+        columns: &'static str,
+        text: &'static str,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<Row>, Error> {
+        let statements = of_rows(self.is_sqlite(), columns, text, rows)?;
+        self.query_each(statements).await
+    }
+
+    /// Runs statements one after the other, and gives the rows of all.
+    pub(crate) async fn query_each(&mut self, statements: Vec<Statement>) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        for (text, values) in statements {
+            rows.append(&mut self.query(text, values).await?);
+        }
+        Ok(rows)
     }
 
     /// Runs a statement and says how many rows it touched.
@@ -169,7 +262,7 @@ impl Tx {
                 Inner::Sqlite(tx) => value::sqlite_execute(&mut **tx, text, values).await,
                 Inner::Postgres(tx) => value::postgres_execute(&mut **tx, text, values).await,
                 #[cfg(feature = "double")]
-                Inner::Memory(tx) => return tx.execute(self.doing, &text, &values).await,
+                Inner::Memory(tx) => return tx.execute(self.doing, text.as_str(), &values).await,
             }
             .map_err(|error| failure(self.doing, &error))
         })

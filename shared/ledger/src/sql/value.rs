@@ -12,6 +12,56 @@ pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
     Blob(Option<Vec<u8>>),
+    /// A column of many rows. Only PostgreSQL has these.
+    Ints(Vec<Option<i64>>),
+    /// The same of texts.
+    Texts(Vec<Option<String>>),
+    /// The same of bytes.
+    Blobs(Vec<Option<Vec<u8>>>),
+}
+
+impl Value {
+    /// The array for values of this one's type, empty.
+    fn array(&self) -> Self {
+        match self {
+            Self::Int(_) | Self::Ints(_) => Self::Ints(Vec::new()),
+            Self::Text(_) | Self::Texts(_) => Self::Texts(Vec::new()),
+            Self::Blob(_) | Self::Blobs(_) => Self::Blobs(Vec::new()),
+        }
+    }
+
+    /// PostgreSQL's name for the type of this array.
+    pub(super) fn array_type(&self) -> &'static str {
+        match self {
+            Self::Int(_) | Self::Ints(_) => "bigint[]",
+            Self::Text(_) | Self::Texts(_) => "text[]",
+            Self::Blob(_) | Self::Blobs(_) => "bytea[]",
+        }
+    }
+
+    fn push(&mut self, value: Self) -> Result<(), Error> {
+        match (self, value) {
+            (Self::Ints(all), Self::Int(one)) => all.push(one),
+            (Self::Texts(all), Self::Text(one)) => all.push(one),
+            (Self::Blobs(all), Self::Blob(one)) => all.push(one),
+            _ => return Err(Error::Refused("a column has one type")),
+        }
+        Ok(())
+    }
+
+    /// The columns of these rows, as arrays. Every row must have the columns of the first.
+    pub(super) fn columns(rows: Vec<Vec<Self>>) -> Result<Vec<Self>, Error> {
+        let mut columns: Vec<Self> = rows.first().into_iter().flatten().map(Self::array).collect();
+        for row in rows {
+            if row.len() != columns.len() {
+                return Err(Error::Refused("every row has the same columns"));
+            }
+            for (column, value) in columns.iter_mut().zip(row) {
+                column.push(value)?;
+            }
+        }
+        Ok(columns)
+    }
 }
 
 macro_rules! from {
@@ -40,6 +90,7 @@ from! {
     &str => Text, |it| it.to_owned();
     String => Text, |it| it;
     &[u8] => Blob, |it| it.to_vec();
+    [u8; 32] => Blob, |it| it.to_vec();
     Vec<u8> => Blob, |it| it;
     &Sealed => Blob, |it| it.0.clone();
     RequestKey => Blob, |it| it.as_uuid().as_bytes().to_vec();
@@ -138,19 +189,38 @@ impl Row {
 }
 
 macro_rules! bound {
-    ($text:expr, $values:expr) => {{
-        let (query, is_static) = match $text {
-            Cow::Borrowed(text) => (sqlx::query(text), true),
-            Cow::Owned(text) => (sqlx::query(AssertSqlSafe(text)), false),
+    ($text:expr, $values:expr, |$query:ident| { $($array:pat => $bind:expr,)* }) => {{
+        let query = match $text {
+            Text::Constant(Cow::Borrowed(text)) => sqlx::query(text).persistent(true),
+            Text::Constant(Cow::Owned(text)) => sqlx::query(AssertSqlSafe(text)).persistent(true),
+            Text::Shaped(text) => sqlx::query(AssertSqlSafe(text)).persistent(false),
         };
-        $values
-            .into_iter()
-            .fold(query.persistent(is_static), |query, value| match value {
-                Value::Int(value) => query.bind(value),
-                Value::Text(value) => query.bind(value),
-                Value::Blob(value) => query.bind(value),
-            })
+        $values.into_iter().fold(query, |$query, value| match value {
+            Value::Int(value) => $query.bind(value),
+            Value::Text(value) => $query.bind(value),
+            Value::Blob(value) => $query.bind(value),
+            $($array => $bind,)*
+        })
     }};
+}
+
+macro_rules! for_sqlite {
+    ($text:expr, $values:expr) => {
+        bound!($text, $values, |query| {
+            // It has no arrays: the statement then lacks a value, and is refused.
+            Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => query,
+        })
+    };
+}
+
+macro_rules! for_postgres {
+    ($text:expr, $values:expr) => {
+        bound!($text, $values, |query| {
+            Value::Ints(values) => query.bind(values),
+            Value::Texts(values) => query.bind(values),
+            Value::Blobs(values) => query.bind(values),
+        })
+    };
 }
 
 pub(super) async fn sqlite_rows<'c, E: Executor<'c, Database = Sqlite>>(
@@ -158,7 +228,8 @@ pub(super) async fn sqlite_rows<'c, E: Executor<'c, Database = Sqlite>>(
     text: Text,
     values: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    bound!(text, values).fetch_all(on).await?.iter().map(sqlite_row).collect()
+    let query = for_sqlite!(text, values);
+    query.fetch_all(on).await?.iter().map(sqlite_row).collect()
 }
 
 pub(super) async fn postgres_rows<'c, E: Executor<'c, Database = Postgres>>(
@@ -166,7 +237,8 @@ pub(super) async fn postgres_rows<'c, E: Executor<'c, Database = Postgres>>(
     text: Text,
     values: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    bound!(text, values).fetch_all(on).await?.iter().map(postgres_row).collect()
+    let query = for_postgres!(text, values);
+    query.fetch_all(on).await?.iter().map(postgres_row).collect()
 }
 
 pub(super) async fn sqlite_execute<'c, E: Executor<'c, Database = Sqlite>>(
@@ -174,7 +246,8 @@ pub(super) async fn sqlite_execute<'c, E: Executor<'c, Database = Sqlite>>(
     text: Text,
     values: Vec<Value>,
 ) -> Result<u64, sqlx::Error> {
-    Ok(bound!(text, values).execute(on).await?.rows_affected())
+    let query = for_sqlite!(text, values);
+    Ok(query.execute(on).await?.rows_affected())
 }
 
 pub(super) async fn postgres_execute<'c, E: Executor<'c, Database = Postgres>>(
@@ -182,7 +255,8 @@ pub(super) async fn postgres_execute<'c, E: Executor<'c, Database = Postgres>>(
     text: Text,
     values: Vec<Value>,
 ) -> Result<u64, sqlx::Error> {
-    Ok(bound!(text, values).execute(on).await?.rows_affected())
+    let query = for_postgres!(text, values);
+    Ok(query.execute(on).await?.rows_affected())
 }
 
 fn sqlite_row(row: &sqlx::sqlite::SqliteRow) -> Result<Row, sqlx::Error> {
