@@ -17,7 +17,9 @@ pub(crate) async fn open_sqlite(config: &Config, path: &Path, access: Access) ->
         .filename(path)
         .create_if_missing(false)
         .busy_timeout(config.busy_timeout())
-        .foreign_keys(true);
+        .foreign_keys(true)
+        // Every join is over keys. With it, SQLite reads whole tables to match them with the rows of a statement.
+        .pragma("automatic_index", "OFF");
     let writer = match access {
         Access::Read => None,
         Access::Write => {
@@ -55,13 +57,16 @@ pub(crate) async fn open_postgres(config: &Config, url: &str, access: Access) ->
         Access::Read => "on",
         Access::Write => "off",
     };
-    // set_config, not start-up parameters: connection poolers refuse those.
+    // set_config, not start-up parameters: connection poolers refuse those. Plans are made for the arrays at hand: one that was kept
+    // from when a table was small reads all of it when it is large.
     let setup = format!(
         "SELECT set_config('search_path', '{schema}', false), \
          set_config('lock_timeout', '{}ms', false), \
          set_config('default_transaction_read_only', '{read_only}', false); \
          SELECT set_config('synchronous_commit', 'on', false) \
-         WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')",
+         WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write'); \
+         SELECT set_config('plan_cache_mode', 'force_custom_plan', false) \
+         WHERE current_setting('server_version_num')::int >= 120000",
         config.busy_timeout().as_millis()
     );
     let pool = PgPoolOptions::new()
