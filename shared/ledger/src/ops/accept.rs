@@ -1,12 +1,14 @@
 //! Taking custody of a request, whole or in parts.
 
-use super::outbox::insert_events;
-use super::plan::{append, plan_of};
-use super::report::insert_failed_now;
-use super::subsystem::{Mismatch, compare_with_register};
-use crate::sql::{Row, Tx, args, insert_many};
+use super::dispatch::note_whether_dispatched;
+use super::outbox::{insert_dated_events, insert_events};
+use super::plan::{append, insert_plans, plan_of};
+use super::report::{insert_failed_now, is_failed_as_a_whole};
+use super::subsystem::{Mismatch, Register};
+use crate::sql::{Row, Tx, args, insert_many, insert_returning};
 use crate::{Accepted, Error, Ledger, NewPart, Part};
-use erasure_protocol::{KeyId, Lane, Mask, Plan, RequestKey, RequestState, SLICE_SUBJECTS_MAX, Sealed, WrappedKey};
+use erasure_protocol::{KeyId, Lane, Mask, Plan, PlanEntry, RequestKey, RequestState, SLICE_SUBJECTS_MAX, Sealed, WrappedKey};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
     /// Takes a request, or a part of one, in one transaction. Safe to repeat.
@@ -28,13 +30,22 @@ impl Ledger {
             true => Some(self.bulk_turn().await),
             false => None,
         };
-        // In order of key, so that two processes never wait for each other crosswise.
+        // In order of key, so that two processes never wait for each other crosswise: first everybody writes what is new to them,
+        // then everybody locks what was there. Among one request's parts, as they came.
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by_key(|at| parts[*at].request);
         let mut answers: Vec<Option<Accepted>> = vec![None; parts.len()];
         let mut tx = self.begin("accepting a request").await?;
+        let refusals = refusals(&mut tx, &parts).await?;
+        let began = begin_new(&mut tx, &parts, &order, &refusals).await?;
         for at in order {
-            answers[at] = Some(accept_one(&mut tx, &parts[at]).await?);
+            let part = &parts[at];
+            answers[at] = Some(match (began.get(&part.request), &refusals[at]) {
+                (Some(first), _) if *first == at => begun(part),
+                // It came before the part with which the request began.
+                (Some(first), Some(refusal)) if at < *first => refusal.clone(),
+                (_, refusal) => accept_one(&mut tx, part, refusal.as_ref()).await?,
+            });
         }
         let mut answers: Vec<Accepted> = answers.into_iter().flatten().collect();
         if answers
@@ -122,20 +133,67 @@ fn check(part: &NewPart) -> Result<(), Error> {
     )
 }
 
-async fn accept_one(tx: &mut Tx, part: &NewPart) -> Result<Accepted, Error> {
+/// What the register says against each part's plan. Each distinct plan is compared once.
+async fn refusals(tx: &mut Tx, parts: &[NewPart]) -> Result<Vec<Option<Accepted>>, Error> {
+    let register = Register::hold(tx).await?;
+    let mut known: Vec<(&[PlanEntry], Option<Accepted>)> = Vec::new();
+    let mut refusals = Vec::with_capacity(parts.len());
+    for part in parts {
+        let found = known.iter().find(|(plan, _)| *plan == part.plan);
+        let refusal = match found {
+            Some((_, refusal)) => refusal.clone(),
+            None => {
+                let refusal = refusal(&register, &part.plan);
+                known.push((&part.plan, refusal.clone()));
+                refusal
+            }
+        };
+        refusals.push(refusal);
+    }
+    Ok(refusals)
+}
+
+fn refusal(register: &Register, plan: &[PlanEntry]) -> Option<Accepted> {
+    register.compare(&plan.iter().collect::<Vec<_>>()).map(|it| match it {
+        Mismatch::Outdated(name) => Accepted::Outdated(name),
+        Mismatch::Missing(name) => Accepted::MissingSubsystem(name),
+        Mismatch::Unknown(name) => Accepted::UnknownSubsystem(name),
+    })
+}
+
+/// Writes the requests that are new, all of them in one statement for each table. Which part each of them began with.
+async fn begin_new(
+    tx: &mut Tx,
+    parts: &[NewPart],
+    order: &[usize],
+    refusals: &[Option<Accepted>],
+) -> Result<BTreeMap<RequestKey, usize>, Error> {
+    let mut firsts: BTreeMap<RequestKey, usize> = BTreeMap::new();
+    for at in order.iter().filter(|at| refusals[**at].is_none()) {
+        firsts.entry(parts[*at].request).or_insert(*at);
+    }
+    let wanted: Vec<&NewPart> = firsts.values().map(|at| &parts[*at]).collect();
+    let new = insert_requests(tx, &wanted).await?;
+    firsts.retain(|request, _| new.contains(request));
+    let written: Vec<&NewPart> = firsts.values().map(|at| &parts[*at]).collect();
+    write_first_parts(tx, &written).await?;
+    Ok(firsts)
+}
+
+async fn accept_one(tx: &mut Tx, part: &NewPart, refusal: Option<&Accepted>) -> Result<Accepted, Error> {
     if let Some(row) = stored_request(tx, part.request).await? {
-        return accept_into(tx, part, &row).await;
+        return accept_into(tx, part, &row, refusal).await;
     }
-    if let Some(refusal) = refusal(tx, part).await? {
-        return Ok(refusal);
+    if let Some(refusal) = refusal {
+        return Ok(refusal.clone());
     }
-    if insert_request(tx, part).await? == 0 {
+    if insert_requests(tx, &[part]).await?.is_empty() {
         // Somebody else was first in this moment, and has committed.
         let row = stored_request(tx, part.request).await?.ok_or(Error::Damaged("a request"))?;
-        return accept_into(tx, part, &row).await;
+        return accept_into(tx, part, &row, refusal).await;
     }
-    append(tx, part.request, &Plan::default(), &Plan::new(part.plan.clone())).await?;
-    write_part(tx, part).await
+    write_first_parts(tx, &[part]).await?;
+    Ok(begun(part))
 }
 
 async fn stored_request(tx: &mut Tx, request: RequestKey) -> Result<Option<Row>, Error> {
@@ -144,7 +202,7 @@ async fn stored_request(tx: &mut Tx, request: RequestKey) -> Result<Option<Row>,
 }
 
 /// A part for a request that is there already: the same again, one more part, or a contradiction.
-async fn accept_into(tx: &mut Tx, part: &NewPart, stored: &Row) -> Result<Accepted, Error> {
+async fn accept_into(tx: &mut Tx, part: &NewPart, stored: &Row, refusal: Option<&Accepted>) -> Result<Accepted, Error> {
     let state = stored.word(0, RequestState::parse)?;
     let place = place_of(part);
     let text = "SELECT number, last, fingerprint FROM request_part WHERE request = $1";
@@ -165,23 +223,15 @@ async fn accept_into(tx: &mut Tx, part: &NewPart, stored: &Row) -> Result<Accept
         Some(_) => {}
         None => return Err(Error::Damaged("the data key of an open request")),
     }
-    if let Some(refusal) = refusal(tx, part).await? {
-        return Ok(refusal);
+    if let Some(refusal) = refusal {
+        return Ok(refusal.clone());
     }
     let plan = plan_of(tx, part.request).await?;
-    if let Some(longer) = plan.extended(&part.plan) {
-        append(tx, part.request, &plan, &longer).await?;
+    let longer = plan.extended(&part.plan);
+    if let Some(longer) = &longer {
+        append(tx, part.request, &plan, longer).await?;
     }
-    write_part(tx, part).await
-}
-
-async fn refusal(tx: &mut Tx, part: &NewPart) -> Result<Option<Accepted>, Error> {
-    let mismatch = compare_with_register(tx, &part.plan.iter().collect::<Vec<_>>()).await?;
-    Ok(mismatch.map(|it| match it {
-        Mismatch::Outdated(name) => Accepted::Outdated(name),
-        Mismatch::Missing(name) => Accepted::MissingSubsystem(name),
-        Mismatch::Unknown(name) => Accepted::UnknownSubsystem(name),
-    }))
+    write_later_part(tx, part, longer.as_ref().unwrap_or(&plan)).await
 }
 
 /// A request that arrives whole is its own last part.
@@ -193,51 +243,97 @@ fn options_json(part: &NewPart) -> String {
     serde_json::to_string(&part.options).unwrap_or_default()
 }
 
-async fn insert_request(tx: &mut Tx, part: &NewPart) -> Result<u64, Error> {
-    let text = "INSERT INTO request (id, tenant, request_id, operation, options, source, origin, ticket, regulation, received_at, \
-        accepted_at, due_at, lane, state, plan_version, slices, subjects, data_key_id, data_key) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, $15, $16) ON CONFLICT DO NOTHING";
-    let values = args![
-        part.request,
-        part.tenant.as_str(),
-        part.request_id.as_str(),
-        part.operation.as_str(),
-        options_json(part),
-        part.source.as_str(),
-        part.origin.as_str(),
-        part.ticket.clone(),
-        part.regulation.as_str(),
-        part.received_at,
-        part.accepted_at,
-        part.due_at,
-        part.lane.as_str(),
-        RequestState::Receiving.as_str(),
-        part.key.key.0.as_str(),
-        &part.key.wrapped,
-    ];
-    tx.execute(text, values).await
+/// Whether the first part of a request is all of it.
+fn is_whole(part: &NewPart) -> bool {
+    place_of(part) == Part { number: 0, last: true }
 }
 
-async fn write_part(tx: &mut Tx, part: &NewPart) -> Result<Accepted, Error> {
-    let (request, place) = (part.request, place_of(part));
-    let text = "INSERT INTO request_part (request, number, last, fingerprint) VALUES ($1, $2, $3, $4)";
-    tx.execute(text, args![request, place.number, place.last, part.fingerprint.as_slice()])
-        .await?;
-    let slices = part.slices.iter().map(|it| args![request, it.number, it.count, &it.sealed]);
-    insert_many(tx, "slice (request, number, count, sealed)", "", slices.collect()).await?;
-    let hashes = part
-        .hashes
-        .iter()
-        .map(|it| args![&it.hash[..], request, it.slice, it.position, it.key_id.0.as_str()]);
-    insert_many(
-        tx,
-        "subject_hash (hash, request, slice, position, key_id)",
-        "ON CONFLICT DO NOTHING",
-        hashes.collect(),
-    )
-    .await?;
-    insert_failed_now(tx, part).await?;
+/// The answer to the part with which a request has begun.
+fn begun(part: &NewPart) -> Accepted {
+    if is_whole(part) {
+        Accepted::New { seq: 0 }
+    } else {
+        Accepted::Incomplete { seq: 0 }
+    }
+}
 
+fn subjects(part: &NewPart) -> u64 {
+    part.slices.iter().map(|it| u64::from(it.count)).sum()
+}
+
+/// Writes requests as they are with their first part, in order of key. Those that were not there.
+async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<RequestKey>, Error> {
+    let row = |part: &&NewPart| {
+        let is_skipped = part.slices.iter().all(|slice| is_failed_as_a_whole(part, slice));
+        let state = if is_whole(part) {
+            RequestState::Running
+        } else {
+            RequestState::Receiving
+        };
+        args![
+            part.request,
+            part.tenant.as_str(),
+            part.request_id.as_str(),
+            part.operation.as_str(),
+            options_json(part),
+            part.source.as_str(),
+            part.origin.as_str(),
+            part.ticket.clone(),
+            part.regulation.as_str(),
+            part.received_at,
+            part.accepted_at,
+            part.due_at,
+            part.lane.as_str(),
+            state.as_str(),
+            Plan::new(part.plan.clone()).version(),
+            part.slices.len(),
+            subjects(part),
+            part.key.key.0.as_str(),
+            &part.key.wrapped,
+            is_skipped,
+        ]
+    };
+    let target = "request (id, tenant, request_id, operation, options, source, origin, ticket, regulation, received_at, \
+        accepted_at, due_at, lane, state, plan_version, slices, subjects, data_key_id, data_key, dispatched)";
+    let rows = parts.iter().map(row).collect();
+    let new = insert_returning(tx, target, "ON CONFLICT DO NOTHING RETURNING id", rows).await?;
+    new.iter().map(|row| row.request(0)).collect()
+}
+
+/// Writes all that belongs to requests that have just begun with these parts.
+async fn write_first_parts(tx: &mut Tx, parts: &[&NewPart]) -> Result<(), Error> {
+    let plans: Vec<Plan> = parts.iter().map(|part| Plan::new(part.plan.clone())).collect();
+    let new: Vec<(&NewPart, &Plan)> = parts.iter().copied().zip(&plans).collect();
+    insert_plans(tx, &new).await?;
+    write_content(tx, parts).await?;
+    insert_failed_now(tx, &new).await?;
+    let whole = parts.iter().filter(|part| is_whole(part));
+    let events = whole.flat_map(|part| part.events.iter().map(|event| (event, part.accepted_at)));
+    insert_dated_events(tx, events).await
+}
+
+/// Writes the parts themselves, their slices and hashes.
+async fn write_content(tx: &mut Tx, parts: &[&NewPart]) -> Result<(), Error> {
+    let rows = parts.iter().map(|part| {
+        let place = place_of(part);
+        args![part.request, place.number, place.last, part.fingerprint.as_slice()]
+    });
+    insert_many(tx, "request_part (request, number, last, fingerprint)", "", rows.collect()).await?;
+    let slices = parts.iter().flat_map(|part| part.slices.iter().map(|it| (part.request, it)));
+    let rows = slices.map(|(request, it)| args![request, it.number, it.count, &it.sealed]);
+    insert_many(tx, "slice (request, number, count, sealed)", "", rows.collect()).await?;
+    let hashes = parts.iter().flat_map(|part| part.hashes.iter().map(|it| (part.request, it)));
+    let rows = hashes.map(|(request, it)| args![it.hash, request, it.slice, it.position, it.key_id.0.as_str()]);
+    let target = "subject_hash (hash, request, slice, position, key_id)";
+    insert_many(tx, target, "ON CONFLICT DO NOTHING", rows.collect()).await?;
+    Ok(())
+}
+
+/// Writes a part of a request that has begun with another one.
+async fn write_later_part(tx: &mut Tx, part: &NewPart, plan: &Plan) -> Result<Accepted, Error> {
+    let request = part.request;
+    write_content(tx, &[part]).await?;
+    insert_failed_now(tx, &[(part, plan)]).await?;
     let text = "SELECT count(*), max(CASE WHEN last = 1 THEN number ELSE -1 END) FROM request_part WHERE request = $1";
     let rows = tx.query(text, args![request]).await?;
     let row = rows.first().ok_or(Error::Damaged("the parts of a request"))?;
@@ -247,10 +343,10 @@ async fn write_part(tx: &mut Tx, part: &NewPart) -> Result<Accepted, Error> {
     } else {
         RequestState::Receiving
     };
-    let subjects: u64 = part.slices.iter().map(|it| u64::from(it.count)).sum();
     let text = "UPDATE request SET subjects = subjects + $2, slices = slices + $3, state = $4 WHERE id = $1";
-    tx.execute(text, args![request, subjects, part.slices.len(), state.as_str()])
+    tx.execute(text, args![request, subjects(part), part.slices.len(), state.as_str()])
         .await?;
+    note_whether_dispatched(tx, request).await?;
     if !is_complete {
         return Ok(Accepted::Incomplete { seq: 0 });
     }

@@ -2,8 +2,8 @@
 
 use super::report::copy_failed_from_start;
 use crate::ledger::after_key;
-use crate::sql::{Row, Tx, args, insert_many};
-use crate::{Error, Ledger};
+use crate::sql::{Row, Tx, Value, args, insert_many};
+use crate::{Error, Ledger, NewPart};
 use erasure_protocol::{EvidenceKey, Phase, Plan, PlanEntry, RequestKey, SubsystemName};
 
 impl Ledger {
@@ -85,7 +85,16 @@ pub(super) async fn append(tx: &mut Tx, request: RequestKey, stored: &Plan, plan
             copy_failed_from_start(tx, request, source, to).await?;
         }
     }
-    let rows = plan.entries().iter().enumerate().skip(from).map(|(at, entry)| {
+    insert_many(tx, COLUMNS, "", rows_of(request, plan).skip(from).collect()).await?;
+    let text = "UPDATE request SET plan_version = $2, dispatched = 0 WHERE id = $1";
+    tx.execute(text, args![request, plan.version()]).await?;
+    Ok(())
+}
+
+const COLUMNS: &str = "plan_entry (request, position, phase, subsystem, evidence, live)";
+
+fn rows_of(request: RequestKey, plan: &Plan) -> impl Iterator<Item = Vec<Value>> {
+    plan.entries().iter().enumerate().map(move |(at, entry)| {
         args![
             request,
             at,
@@ -94,15 +103,12 @@ pub(super) async fn append(tx: &mut Tx, request: RequestKey, stored: &Plan, plan
             entry.evidence,
             plan.is_live(at)
         ]
-    });
-    insert_many(
-        tx,
-        "plan_entry (request, position, phase, subsystem, evidence, live)",
-        "",
-        rows.collect(),
-    )
-    .await?;
-    let text = "UPDATE request SET plan_version = $2, dispatched = 0 WHERE id = $1";
-    tx.execute(text, args![request, plan.version()]).await?;
+    })
+}
+
+/// Writes the plans of new requests.
+pub(super) async fn insert_plans(tx: &mut Tx, parts: &[(&NewPart, &Plan)]) -> Result<(), Error> {
+    let rows = parts.iter().flat_map(|(part, plan)| rows_of(part.request, plan));
+    insert_many(tx, COLUMNS, "", rows.collect()).await?;
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! What workers report beyond "done": retained, pending, retrying, failed.
 
-use super::dispatch::{note_whether_dispatched, skip_first_dispatch};
 use super::plan::plan_of;
-use crate::sql::{Row, Tx, args};
-use crate::{DuePending, Error, Ledger, NewPart, Report, Reported};
+use super::request::grouped;
+use crate::sql::{Row, Tx, Value, args, insert_many};
+use crate::{DuePending, Error, Ledger, NewPart, NewSlice, Report, Reported};
 use erasure_protocol::{
     Blame, Fault, FaultClass, FaultCode, Ground, Mask, Millis, OutcomeMessage, Plan, RequestKey, RequestState, Sealed,
     TaskOutcome,
 };
+use std::collections::BTreeMap;
 
 impl Ledger {
     /// Writes down what a worker reports. It replaces what was reported earlier of the same tasks; what was reported later stays.
@@ -42,13 +43,18 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn reports(&self, request: RequestKey) -> Result<Vec<Report>, Error> {
-        let text = "SELECT entry, slice, ordinal, kind, tasks, code, source, class, blame, retry_after_ms, attempt, due_at, ground, \
-            sealed, at FROM report WHERE request = $1 ORDER BY entry, slice, at, ordinal";
-        self.rows("reading the reports", text, args![request])
-            .await?
-            .iter()
-            .map(report)
-            .collect()
+        Ok(self.reports_of(&[request]).await?.remove(&request).unwrap_or_default())
+    }
+
+    /// The same of many requests; those without any are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn reports_of(&self, requests: &[RequestKey]) -> Result<BTreeMap<RequestKey, Vec<Report>>, Error> {
+        let text = "SELECT request, entry, slice, kind, tasks, code, source, class, blame, retry_after_ms, attempt, due_at, ground, \
+            sealed, at FROM report WHERE request {these} ORDER BY request, entry, slice, at, ordinal";
+        let rows = self.rows_of("reading the reports", text, &[], requests).await?;
+        grouped(&rows, report)
     }
 
     /// Takes pending tasks whose check is due, and moves the check to `next_check`, so that nobody else takes them before.
@@ -227,6 +233,14 @@ struct Place {
 }
 
 async fn insert(tx: &mut Tx, place: Place, outcome: &TaskOutcome, tasks: &Mask, at: Millis) -> Result<(), Error> {
+    insert_many(tx, COLUMNS, "", vec![row_of(place, outcome, tasks, at)]).await?;
+    Ok(())
+}
+
+const COLUMNS: &str = "report (request, entry, slice, ordinal, kind, tasks, code, source, class, blame, retry_after_ms, attempt, \
+    due_at, ground, sealed, at)";
+
+fn row_of(place: Place, outcome: &TaskOutcome, tasks: &Mask, at: Millis) -> Vec<Value> {
     let (kind, fault, attempt, due_at, ground, sealed) = match outcome {
         TaskOutcome::Retained { ground, until, .. } => (Kind::Retained, None, 0, Some(*until), Some(ground.0.as_str()), None),
         TaskOutcome::Pending {
@@ -240,9 +254,7 @@ async fn insert(tx: &mut Tx, place: Place, outcome: &TaskOutcome, tasks: &Mask, 
         } => (Kind::Retry, Some(fault), *attempt, Some(*next_try), None, None),
         TaskOutcome::Failed { fault, attempt, .. } => (Kind::Failed, Some(fault), *attempt, None, None, None),
     };
-    let text = "INSERT INTO report (request, entry, slice, ordinal, kind, tasks, code, source, class, blame, retry_after_ms, \
-        attempt, due_at, ground, sealed, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
-    let values = args![
+    args![
         place.request,
         place.entry,
         place.slice,
@@ -259,21 +271,18 @@ async fn insert(tx: &mut Tx, place: Place, outcome: &TaskOutcome, tasks: &Mask, 
         ground,
         sealed,
         at,
-    ];
-    tx.execute(text, values).await?;
-    Ok(())
+    ]
 }
 
-/// Writes the tasks that are failed from the start as failed in every live entry.
-pub(super) async fn insert_failed_now(tx: &mut Tx, part: &NewPart) -> Result<(), Error> {
-    if part.failed_now.is_empty() {
-        return Ok(());
-    }
-    let plan: Plan = plan_of(tx, part.request).await?;
-    for (entry, _) in plan.live() {
-        for slice in &part.slices {
-            let mut failed = Mask::EMPTY;
-            for (ordinal, it) in (0_i64..).zip(part.failed_now.iter().filter(|it| it.slice == slice.number)) {
+/// Writes the tasks that are failed from the start as failed in every live entry of their request's plan, and that there is nothing
+/// to dispatch where all of a slice are.
+pub(super) async fn insert_failed_now(tx: &mut Tx, parts: &[(&NewPart, &Plan)]) -> Result<(), Error> {
+    let (mut reports, mut skipped) = (Vec::new(), Vec::new());
+    for (part, plan) in parts.iter().filter(|(part, _)| !part.failed_now.is_empty()) {
+        let live = plan.live().map(|(entry, _)| entry);
+        for (entry, slice) in live.flat_map(|entry| part.slices.iter().map(move |slice| (entry, slice))) {
+            let failed = part.failed_now.iter().filter(|it| it.slice == slice.number);
+            reports.extend((0_i64..).zip(failed).map(|(ordinal, it)| {
                 let place = Place {
                     request: part.request,
                     entry,
@@ -285,15 +294,23 @@ pub(super) async fn insert_failed_now(tx: &mut Tx, part: &NewPart) -> Result<(),
                     fault: it.fault.clone(),
                     attempt: 0,
                 };
-                insert(tx, place, &outcome, &it.tasks, part.accepted_at).await?;
-                failed = failed.or(&it.tasks);
-            }
-            if failed == Mask::first(usize::from(slice.count)) {
-                skip_first_dispatch(tx, part.request, entry, slice.number, part.accepted_at).await?;
+                row_of(place, &outcome, &it.tasks, part.accepted_at)
+            }));
+            if is_failed_as_a_whole(part, slice) {
+                skipped.push(args![part.request, entry, slice.number, 0_u32, part.accepted_at]);
             }
         }
     }
-    note_whether_dispatched(tx, part.request).await
+    insert_many(tx, COLUMNS, "", reports).await?;
+    let target = "dispatch (request, entry, slice, count, last_at)";
+    insert_many(tx, target, "ON CONFLICT DO NOTHING", skipped).await?;
+    Ok(())
+}
+
+/// Whether every task of the slice is failed from the start.
+pub(super) fn is_failed_as_a_whole(part: &NewPart, slice: &NewSlice) -> bool {
+    let failed = part.failed_now.iter().filter(|it| it.slice == slice.number);
+    failed.fold(Mask::EMPTY, |mask, it| mask.or(&it.tasks)) == Mask::first(usize::from(slice.count))
 }
 
 /// Writes what was failed from the start in one entry as failed in another one: a longer plan must not try what nobody decided on.
@@ -336,8 +353,8 @@ fn report(row: &Row) -> Result<Report, Error> {
         },
     };
     Ok(Report {
-        entry: row.number(0)?,
-        slice: row.number(1)?,
+        entry: row.number(1)?,
+        slice: row.number(2)?,
         at: row.millis(14)?,
         outcome,
     })

@@ -106,23 +106,33 @@ pub(super) enum Mismatch {
     Unknown(SubsystemName),
 }
 
-/// Compares live entries with what is registered, and holds the register as it is until the end of the transaction.
-pub(super) async fn compare_with_register(tx: &mut Tx, live: &[&PlanEntry]) -> Result<Option<Mismatch>, Error> {
-    let text = "SELECT name, evidence, retired, kind FROM subsystem ORDER BY name";
-    let rows = tx.query_for_share(text, args![]).await?;
-    let registered = rows.iter().map(subsystem).collect::<Result<Vec<_>, _>>()?;
-    for entry in live {
-        match registered.iter().find(|it| it.name == entry.subsystem) {
-            None => return Ok(Some(Mismatch::Unknown(entry.subsystem.clone()))),
-            Some(it) if it.retired => return Ok(Some(Mismatch::Unknown(entry.subsystem.clone()))),
-            Some(it) if it.evidence != entry.evidence => return Ok(Some(Mismatch::Outdated(entry.subsystem.clone()))),
-            Some(_) => {}
-        }
+/// What is registered, held as it is until the end of a transaction.
+pub(super) struct Register(Vec<Subsystem>);
+
+impl Register {
+    pub(super) async fn hold(tx: &mut Tx) -> Result<Self, Error> {
+        let text = "SELECT name, evidence, retired, kind FROM subsystem ORDER BY name";
+        let rows = tx.query_for_share(text, args![]).await?;
+        Ok(Self(rows.iter().map(subsystem).collect::<Result<_, _>>()?))
     }
-    let missing = registered
-        .iter()
-        .find(|it| !it.retired && !live.iter().any(|entry| entry.subsystem == it.name));
-    Ok(missing.map(|it| Mismatch::Missing(it.name.clone())))
+
+    pub(super) fn is_retired(&self, name: &SubsystemName) -> bool {
+        self.0.iter().any(|it| it.retired && it.name == *name)
+    }
+
+    /// Compares live entries with what is registered.
+    pub(super) fn compare(&self, live: &[&PlanEntry]) -> Option<Mismatch> {
+        for entry in live {
+            match self.0.iter().find(|it| it.name == entry.subsystem) {
+                None => return Some(Mismatch::Unknown(entry.subsystem.clone())),
+                Some(it) if it.retired => return Some(Mismatch::Unknown(entry.subsystem.clone())),
+                Some(it) if it.evidence != entry.evidence => return Some(Mismatch::Outdated(entry.subsystem.clone())),
+                Some(_) => {}
+            }
+        }
+        let is_missing = |it: &&Subsystem| !it.retired && !live.iter().any(|entry| entry.subsystem == it.name);
+        self.0.iter().find(is_missing).map(|it| Mismatch::Missing(it.name.clone()))
+    }
 }
 
 fn history(row: &Row) -> Result<EvidenceHistory, Error> {
@@ -140,4 +150,9 @@ fn subsystem(row: &Row) -> Result<Subsystem, Error> {
         retired: row.flag(2)?,
         kind: row.text(3)?.to_owned(),
     })
+}
+
+/// Compares live entries with what is registered, and holds the register as it is until the end of the transaction.
+pub(super) async fn compare_with_register(tx: &mut Tx, live: &[&PlanEntry]) -> Result<Option<Mismatch>, Error> {
+    Ok(Register::hold(tx).await?.compare(live))
 }
