@@ -1,10 +1,11 @@
 //! Which slices were sent to which entries, how often and when.
 
+use super::request::grouped;
 use crate::ledger::after_key;
 use crate::sql::{Tx, args};
 use crate::{Dispatch, DispatchCount, Error, Ledger};
 use erasure_protocol::{Millis, RequestKey, RequestState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
     /// Running requests with a live entry and a slice that were never dispatched, oldest first.
@@ -39,34 +40,38 @@ impl Ledger {
         Ok(self.dispatch(&[wanted], now).await?.into_iter().next().flatten())
     }
 
-    /// Counts dispatches in one transaction: for each the new count, or `None` where the request is not running, the entry is not
-    /// live, or the count is another than expected.
+    /// Counts dispatches of any requests in one transaction: for each the new count, or `None` where the request is not running,
+    /// the entry is not live, or the count is another than expected. Of two that are the same, the first is counted first.
     ///
     /// # Errors
     /// When the database cannot be reached: then nothing was counted, or all was; read [`Self::dispatch_counts`].
     pub async fn dispatch(&self, wanted: &[Dispatch], now: Millis) -> Result<Vec<Option<u32>>, Error> {
-        let mut by_request: BTreeMap<RequestKey, Vec<usize>> = BTreeMap::new();
-        for (at, it) in wanted.iter().enumerate() {
-            by_request.entry(it.request).or_default().push(at);
-        }
         let mut counts = vec![None; wanted.len()];
-        let mut tx = self.begin("counting dispatches").await?;
-        for (request, positions) in by_request {
-            if !is_running(&mut tx, request).await? {
-                continue;
-            }
-            let mut has_counted = false;
-            for at in positions {
-                counts[at] = count_one(&mut tx, wanted[at], now).await?;
-                has_counted |= counts[at].is_some();
-            }
-            if !has_counted {
-                continue;
-            }
-            tx.execute("UPDATE request SET last_dispatch_at = $2 WHERE id = $1", args![request, now])
-                .await?;
-            note_whether_dispatched(&mut tx, request).await?;
+        if wanted.is_empty() {
+            return Ok(counts);
         }
+        let mut tx = self.begin("counting dispatches").await?;
+        let running = lock_running(&mut tx, wanted).await?;
+        let mut left: Vec<usize> = (0..wanted.len())
+            .filter(|at| running.contains(&wanted[*at].request))
+            .collect();
+        // In order of place, so that rows are written as they lie.
+        left.sort_by_key(|at| place_of(&wanted[*at]));
+        let mut has_counted = BTreeSet::new();
+        while !left.is_empty() {
+            // A statement touches a row once: what is wanted of the same place again waits for the next turn.
+            let (turn, later) = firsts_of_each_place(wanted, &left);
+            let counted = count_once(&mut tx, wanted, &turn, now).await?;
+            for at in turn {
+                let place = place_of(&wanted[at]);
+                if counted.contains(&place) {
+                    counts[at] = Some(wanted[at].expected + 1);
+                    has_counted.insert(place.0);
+                }
+            }
+            left = later;
+        }
+        note_dispatched(&mut tx, &has_counted, now).await?;
         tx.commit().await?;
         Ok(counts)
     }
@@ -76,47 +81,96 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn dispatch_counts(&self, request: RequestKey) -> Result<Vec<DispatchCount>, Error> {
-        let text = "SELECT entry, slice, count, last_at FROM dispatch WHERE request = $1 AND count > 0 ORDER BY entry, slice";
-        let rows = self.rows("reading the dispatches", text, args![request]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DispatchCount {
-                    entry: row.number(0)?,
-                    slice: row.number(1)?,
-                    count: row.number(2)?,
-                    last_at: row.millis(3)?,
-                })
+        Ok(self
+            .dispatch_counts_of(&[request])
+            .await?
+            .remove(&request)
+            .unwrap_or_default())
+    }
+
+    /// The same of many requests; those of which nothing was dispatched are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn dispatch_counts_of(&self, requests: &[RequestKey]) -> Result<BTreeMap<RequestKey, Vec<DispatchCount>>, Error> {
+        let text = "SELECT request, entry, slice, count, last_at FROM dispatch WHERE request {these} AND count > 0 \
+            ORDER BY request, entry, slice";
+        let rows = self.rows_of("reading the dispatches", text, &[], requests).await?;
+        grouped(&rows, |row| {
+            Ok(DispatchCount {
+                entry: row.number(1)?,
+                slice: row.number(2)?,
+                count: row.number(3)?,
+                last_at: row.millis(4)?,
             })
-            .collect()
+        })
     }
 }
 
-async fn is_running(tx: &mut Tx, request: RequestKey) -> Result<bool, Error> {
-    let rows = tx
-        .query_for_update("SELECT state FROM request WHERE id = $1", args![request])
-        .await?;
-    Ok(rows.first().map(|row| row.word(0, RequestState::parse)).transpose()? == Some(RequestState::Running))
+/// Request, entry and slice.
+type Place = (RequestKey, usize, u32);
+
+fn place_of(wanted: &Dispatch) -> Place {
+    (wanted.request, wanted.entry, wanted.slice)
 }
 
-async fn count_one(tx: &mut Tx, wanted: Dispatch, now: Millis) -> Result<Option<u32>, Error> {
-    let Dispatch {
-        request,
-        entry,
-        slice,
-        expected,
-    } = wanted;
-    let touched = if expected == 0 {
-        let text = "INSERT INTO dispatch (request, entry, slice, count, last_at) \
-            SELECT p.request, p.position, s.number, 1, $4 FROM plan_entry p JOIN slice s ON s.request = p.request \
-            WHERE p.request = $1 AND p.position = $2 AND p.live = 1 AND s.number = $3 \
-            ON CONFLICT (request, entry, slice) DO UPDATE SET count = 1, last_at = excluded.last_at WHERE dispatch.count = 0";
-        tx.execute(text, args![request, entry, slice, now]).await?
-    } else {
-        let text = "UPDATE dispatch SET count = count + 1, last_at = $4 WHERE request = $1 AND entry = $2 AND slice = $3 \
-            AND count = $5 AND EXISTS (SELECT 1 FROM plan_entry p WHERE p.request = $1 AND p.position = $2 AND p.live = 1)";
-        tx.execute(text, args![request, entry, slice, now, expected]).await?
+/// Locks the requests in order of key, so that two processes never wait for each other crosswise. Those that are running.
+async fn lock_running(tx: &mut Tx, wanted: &[Dispatch]) -> Result<BTreeSet<RequestKey>, Error> {
+    let requests: BTreeSet<RequestKey> = wanted.iter().map(|it| it.request).collect();
+    let requests: Vec<_> = requests.into_iter().collect();
+    let text = "SELECT id, state FROM request WHERE id {these} ORDER BY id";
+    let mut running = BTreeSet::new();
+    for row in tx.query_these_for_update(text, &requests).await? {
+        if row.word(1, RequestState::parse)? == RequestState::Running {
+            running.insert(row.request(0)?);
+        }
+    }
+    Ok(running)
+}
+
+/// Parts what is left, in order of place: the first of each place, and the others.
+fn firsts_of_each_place(wanted: &[Dispatch], left: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let mut last = None;
+    left.iter().partition(|at| {
+        let place = Some(place_of(&wanted[**at]));
+        place != std::mem::replace(&mut last, place)
+    })
+}
+
+/// Compares and counts, each place at most once. Those that were counted.
+async fn count_once(tx: &mut Tx, wanted: &[Dispatch], turn: &[usize], now: Millis) -> Result<BTreeSet<Place>, Error> {
+    let (first, again): (Vec<usize>, Vec<usize>) = turn.iter().partition(|at| wanted[**at].expected == 0);
+    let row = |at: usize| {
+        let it = &wanted[at];
+        args![it.request, it.entry, it.slice, it.expected, now]
     };
-    Ok((touched == 1).then_some(expected + 1))
+    let columns = "request, entry, slice, expected, at";
+    let text = "INSERT INTO dispatch (request, entry, slice, count, last_at) \
+        SELECT w.request, w.entry, w.slice, 1, w.at FROM w \
+        JOIN plan_entry p ON p.request = w.request AND p.position = w.entry AND p.live = 1 \
+        JOIN slice s ON s.request = w.request AND s.number = w.slice WHERE w.expected = 0 \
+        ON CONFLICT (request, entry, slice) DO UPDATE SET count = 1, last_at = excluded.last_at WHERE dispatch.count = 0 \
+        RETURNING request, entry, slice";
+    let mut rows = tx.query_rows(columns, text, first.into_iter().map(row).collect()).await?;
+    let text = "UPDATE dispatch SET count = dispatch.count + 1, last_at = w.at FROM w WHERE dispatch.request = w.request \
+        AND dispatch.entry = w.entry AND dispatch.slice = w.slice AND dispatch.count = w.expected AND EXISTS \
+        (SELECT 1 FROM plan_entry p WHERE p.request = w.request AND p.position = w.entry AND p.live = 1) \
+        RETURNING dispatch.request, dispatch.entry, dispatch.slice";
+    rows.append(&mut tx.query_rows(columns, text, again.into_iter().map(row).collect()).await?);
+    rows.iter()
+        .map(|row| Ok((row.request(0)?, row.number(1)?, row.number(2)?)))
+        .collect()
+}
+
+/// Notes the time, and whether every slice went to every live entry.
+async fn note_dispatched(tx: &mut Tx, requests: &BTreeSet<RequestKey>, now: Millis) -> Result<(), Error> {
+    let text = "UPDATE request SET last_dispatch_at = w.at, dispatched = CASE WHEN EXISTS (\
+        SELECT 1 FROM plan_entry p JOIN slice s ON s.request = p.request WHERE p.request = w.request AND p.live = 1 AND NOT EXISTS \
+        (SELECT 1 FROM dispatch d WHERE d.request = w.request AND d.entry = p.position AND d.slice = s.number)) \
+        THEN 0 ELSE 1 END FROM w WHERE request.id = w.request";
+    let rows = requests.iter().map(|request| args![*request, now]).collect();
+    tx.query_rows("request, at", text, rows).await?;
+    Ok(())
 }
 
 /// Keeps [`Ledger::undispatched`] cheap: notes whether every slice went to every live entry at least once.
@@ -126,18 +180,5 @@ pub(super) async fn note_whether_dispatched(tx: &mut Tx, request: RequestKey) ->
         (SELECT 1 FROM dispatch d WHERE d.request = $1 AND d.entry = p.position AND d.slice = s.number)) \
         THEN 0 ELSE 1 END WHERE id = $1";
     tx.execute(text, args![request]).await?;
-    Ok(())
-}
-
-/// Notes that there is nothing to dispatch, because every task of the slice is failed from the start.
-pub(super) async fn skip_first_dispatch(
-    tx: &mut Tx,
-    request: RequestKey,
-    entry: usize,
-    slice: u32,
-    now: Millis,
-) -> Result<(), Error> {
-    let text = "INSERT INTO dispatch (request, entry, slice, count, last_at) VALUES ($1, $2, $3, 0, $4) ON CONFLICT DO NOTHING";
-    tx.execute(text, args![request, entry, slice, now]).await?;
     Ok(())
 }
