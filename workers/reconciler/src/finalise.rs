@@ -236,7 +236,7 @@ impl Reconciler {
                 }
                 return Ok(End::Settled);
             }
-            Finalised::NotCovered | Finalised::NotRunning | Finalised::Unknown => return Ok(End::Settled),
+            Finalised::NotCovered | Finalised::NotRunning | Finalised::Unknown | Finalised::NoEnd => return Ok(End::Settled),
         }
         point(Point::FinaliserRecorded).await;
         if let Some(done) = self.ledger.header(header.request).await? {

@@ -148,6 +148,8 @@ pub enum Finalised {
     NotRunning,
     /// The ledger does not know the request.
     Unknown,
+    /// The state is no end for this operation: a defect of whoever asked. [`crate::Ledger::finalise`] says so as an error.
+    NoEnd,
 }
 
 /// What closing a request without erasing has found.

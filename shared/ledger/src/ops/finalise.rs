@@ -1,13 +1,13 @@
 //! The end of a request: evidence in, keys and sealed bytes out.
 
 use super::act::insert_act;
-use super::outbox::insert_events;
-use super::plan::plan_of;
-use super::subsystem::{Mismatch, compare_with_register};
+use super::outbox::{insert_dated_events, insert_events};
+use super::request::{grouped, plans_in};
+use super::subsystem::{Mismatch, Register};
 use crate::sql::{Row, Tx, args, insert_many};
 use crate::{Closed, Error, Event, EvidenceRow, Final, Finalised, Ledger, NewAct};
 use erasure_protocol::{Done, Mask, Millis, Operation, Phase, Plan, PlanEntry, RequestKey, RequestState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
     /// Writes a final state with its evidence and event, and deletes the data key, the sealed slices and all references, in one
@@ -17,47 +17,29 @@ impl Ledger {
     /// # Errors
     /// When the state is no end for this operation, or the database cannot be reached: then repeat.
     pub async fn finalise(&self, end: Final) -> Result<Finalised, Error> {
-        let mut tx = self.begin("finalising a request").await?;
-        let text = "SELECT state, plan_version, operation FROM request WHERE id = $1";
-        let rows = tx.query_for_update(text, args![end.request]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(Finalised::Unknown);
-        };
-        let state = row.word(0, RequestState::parse)?;
-        if state.is_final() {
-            return Ok(Finalised::Already(state));
+        match self.finalise_all(vec![end]).await?.first() {
+            Some(Finalised::NoEnd) => Err(Error::Refused("the state is no end for this operation")),
+            Some(answer) => Ok(*answer),
+            None => Err(Error::Refused("one end has one answer")),
         }
-        if !ends(row.word(2, Operation::parse)?).contains(&end.state) {
-            return Err(Error::Refused("the state is no end for this operation"));
+    }
+
+    /// Several in one transaction, for one commit: one answer each, in order. One that cannot be leaves the others as they are.
+    ///
+    /// # Errors
+    /// When the database cannot be reached: then nothing of all of them is known; repeat.
+    pub async fn finalise_all(&self, ends: Vec<Final>) -> Result<Vec<Finalised>, Error> {
+        if ends.is_empty() {
+            return Ok(Vec::new());
         }
-        if !state.may_become(end.state) {
-            return Ok(Finalised::NotRunning);
+        let mut tx = self.begin("finalising requests").await?;
+        let ledger = Stored::lock(&mut tx, &ends).await?;
+        let (answers, written) = ledger.judge(&ends);
+        if !written.is_empty() {
+            write_ends(&mut tx, &written).await?;
+            tx.commit().await?;
         }
-        let plan = plan_of(&mut tx, end.request).await?;
-        let live: Vec<_> = plan.live().map(|(_, entry)| entry).collect();
-        if row.number::<u32>(1)? != end.plan_version || disagrees(&mut tx, &live).await? {
-            return Ok(Finalised::PlanChanged);
-        }
-        let text = "SELECT number, count FROM slice WHERE request = $1 ORDER BY number";
-        let slices = tx.query(text, args![end.request]).await?;
-        let slices = slices
-            .iter()
-            .map(|row| Ok((row.number(0)?, row.number(1)?)))
-            .collect::<Result<Vec<(u32, u16)>, Error>>()?;
-        let bits = bits_of(&plan, &end.evidence);
-        if !is_covered(&plan, &slices, end.state, &bits) {
-            return Ok(Finalised::NotCovered);
-        }
-        write_end(&mut tx, &end, &bits).await?;
-        shred(&mut tx, end.request).await?;
-        tx.execute(
-            "DELETE FROM report WHERE request = $1 AND kind <> 'retained'",
-            args![end.request],
-        )
-        .await?;
-        insert_events(&mut tx, std::slice::from_ref(&end.event), end.at).await?;
-        tx.commit().await?;
-        Ok(Finalised::Now)
+        Ok(answers)
     }
 
     /// Gives a request up, with the act and an event, and deletes the data key and all sealed bytes of it. Never *erased*.
@@ -76,10 +58,10 @@ impl Ledger {
         if !state.may_become(RequestState::ClosedNotErased) {
             return Ok(Closed::Already(state));
         }
-        let text = "UPDATE request SET state = $2, finished_at = $3 WHERE id = $1";
+        let text = "UPDATE request SET state = $2, finished_at = $3, data_key = NULL, data_key_id = NULL WHERE id = $1";
         tx.execute(text, args![request, RequestState::ClosedNotErased.as_str(), act.at])
             .await?;
-        shred(&mut tx, request).await?;
+        shred(&mut tx, &[request]).await?;
         tx.execute(
             "DELETE FROM report WHERE request = $1 AND kind IN ('pending', 'retry')",
             args![request],
@@ -116,7 +98,7 @@ fn evidence(row: &Row) -> Result<EvidenceRow, Error> {
     })
 }
 
-fn ends(operation: Operation) -> &'static [RequestState] {
+fn ends_of(operation: Operation) -> &'static [RequestState] {
     match operation {
         Operation::Erase => &[
             RequestState::Erased,
@@ -128,25 +110,97 @@ fn ends(operation: Operation) -> &'static [RequestState] {
     }
 }
 
-/// Whether what is registered has moved on from the plan. A retired subsystem may stay in it: it was asked, and has answered.
-async fn disagrees(tx: &mut Tx, live: &[&PlanEntry]) -> Result<bool, Error> {
-    let active = active_of(tx, live).await?;
-    Ok(match compare_with_register(tx, &active).await? {
-        None => false,
-        Some(Mismatch::Outdated(_) | Mismatch::Missing(_) | Mismatch::Unknown(_)) => true,
-    })
+/// What the ledger holds against some ends, locked until the end of the transaction.
+struct Stored {
+    /// State, plan version and operation.
+    requests: BTreeMap<RequestKey, (RequestState, u32, Operation)>,
+    plans: BTreeMap<RequestKey, Plan>,
+    slices: BTreeMap<RequestKey, Vec<(u32, u16)>>,
+    register: Register,
 }
 
-async fn active_of<'p>(tx: &mut Tx, live: &[&'p PlanEntry]) -> Result<Vec<&'p PlanEntry>, Error> {
-    let rows = tx
-        .query_for_share("SELECT name FROM subsystem WHERE retired = 1", args![])
-        .await?;
-    let retired = rows.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
-    Ok(live
-        .iter()
-        .copied()
-        .filter(|entry| !retired.contains(&entry.subsystem.as_str()))
-        .collect())
+impl Stored {
+    /// In order of key, so that two processes never wait for each other crosswise.
+    async fn lock(tx: &mut Tx, ends: &[Final]) -> Result<Self, Error> {
+        let keys: BTreeSet<RequestKey> = ends.iter().map(|end| end.request).collect();
+        let keys: Vec<RequestKey> = keys.into_iter().collect();
+        let text = "SELECT id, state, plan_version, operation FROM request WHERE id {these} ORDER BY id";
+        let mut requests = BTreeMap::new();
+        for row in tx.query_these_for_update(text, &keys).await? {
+            let stored = (
+                row.word(1, RequestState::parse)?,
+                row.number(2)?,
+                row.word(3, Operation::parse)?,
+            );
+            requests.insert(row.request(0)?, stored);
+        }
+        let open =
+            |(request, (state, ..)): (&RequestKey, &(RequestState, u32, Operation))| (!state.is_final()).then_some(*request);
+        let open: Vec<RequestKey> = requests.iter().filter_map(open).collect();
+        let text = "SELECT request, number, count FROM slice WHERE request {these} ORDER BY request, number";
+        Ok(Self {
+            plans: plans_in(tx, &open).await?,
+            slices: grouped(&tx.query_these(text, &open).await?, |row| {
+                Ok((row.number(1)?, row.number(2)?))
+            })?,
+            register: Register::hold(tx).await?,
+            requests,
+        })
+    }
+
+    /// The answer to each end, and those that are to be written.
+    fn judge(mut self, ends: &[Final]) -> (Vec<Finalised>, Vec<(&Final, Bits)>) {
+        let mut written = BTreeMap::new();
+        let mut answers = Vec::with_capacity(ends.len());
+        for end in ends {
+            answers.push(match self.judge_one(end) {
+                Ok(bits) => {
+                    written.insert(end.request, (end, bits));
+                    Finalised::Now
+                }
+                Err(answer) => answer,
+            });
+            if let (Some(Finalised::Now), Some((state, ..))) = (answers.last(), self.requests.get_mut(&end.request)) {
+                *state = end.state;
+            }
+        }
+        (answers, written.into_values().collect())
+    }
+
+    /// The evidence that is to be written, or why none is.
+    fn judge_one(&self, end: &Final) -> Result<Bits, Finalised> {
+        let (state, version, operation) = self.requests.get(&end.request).ok_or(Finalised::Unknown)?;
+        if state.is_final() {
+            return Err(Finalised::Already(*state));
+        }
+        if !ends_of(*operation).contains(&end.state) {
+            return Err(Finalised::NoEnd);
+        }
+        if !state.may_become(end.state) {
+            return Err(Finalised::NotRunning);
+        }
+        let plan = self.plans.get(&end.request).ok_or(Finalised::PlanChanged)?;
+        if *version != end.plan_version || self.disagrees(plan) {
+            return Err(Finalised::PlanChanged);
+        }
+        let bits = bits_of(plan, &end.evidence);
+        let slices = self.slices.get(&end.request).map_or(&[][..], Vec::as_slice);
+        if is_covered(plan, slices, end.state, &bits) {
+            Ok(bits)
+        } else {
+            Err(Finalised::NotCovered)
+        }
+    }
+
+    /// Whether what is registered has moved on from the plan. A retired subsystem may stay in it: it was asked, and has answered.
+    fn disagrees(&self, plan: &Plan) -> bool {
+        let live = plan.live().map(|(_, entry)| entry);
+        let active: Vec<&PlanEntry> = live.filter(|entry| !self.register.is_retired(&entry.subsystem)).collect();
+        match self.register.compare(&active) {
+            None => false,
+            Some(Mismatch::Outdated(_) | Mismatch::Missing(_) | Mismatch::Unknown(_)) => true,
+        }
+    }
 }
 
 /// The evidence by entry, slice and outcome, with the oldest read-back of each.
@@ -196,40 +250,43 @@ fn is_covered(plan: &Plan, slices: &[(u32, u16)], state: RequestState, bits: &Bi
     !slices.is_empty() && agrees && every(None, &[Done::Erased, Done::NothingHeld, Done::Retained])
 }
 
-async fn write_end(tx: &mut Tx, end: &Final, bits: &Bits) -> Result<(), Error> {
-    let rows = bits.iter().map(|((entry, slice, done), (tasks, verified_at))| {
-        args![end.request, *entry, *slice, done.letter().to_string(), tasks, *verified_at]
+async fn write_ends(tx: &mut Tx, ends: &[(&Final, Bits)]) -> Result<(), Error> {
+    let rows = ends.iter().flat_map(|(end, bits)| {
+        bits.iter().map(|((entry, slice, done), (tasks, verified_at))| {
+            args![end.request, *entry, *slice, done.letter().to_string(), tasks, *verified_at]
+        })
     });
-    insert_many(
-        tx,
-        "evidence (request, entry, slice, letter, tasks, verified_at)",
-        "",
-        rows.collect(),
-    )
-    .await?;
-    let text =
-        "UPDATE request SET state = $2, finished_at = $3, verified_at = $4, software = $5, confirmations = $6 WHERE id = $1";
-    let values = args![
-        end.request,
-        end.state.as_str(),
-        end.at,
-        end.verified_at,
-        end.software.as_str(),
-        end.confirmations.as_str()
-    ];
-    tx.execute(text, values).await?;
-    Ok(())
+    let target = "evidence (request, entry, slice, letter, tasks, verified_at)";
+    insert_many(tx, target, "", rows.collect()).await?;
+    let rows = ends.iter().map(|(end, _)| {
+        args![
+            end.request,
+            end.state.as_str(),
+            end.at,
+            end.verified_at,
+            end.software.as_str(),
+            end.confirmations.as_str()
+        ]
+    });
+    let columns = "request, state, at, verified_at, software, confirmations";
+    let text = "UPDATE request SET state = w.state, finished_at = w.at, verified_at = w.verified_at, software = w.software, \
+        confirmations = w.confirmations, data_key = NULL, data_key_id = NULL FROM w WHERE request.id = w.request";
+    tx.query_rows(columns, text, rows.collect()).await?;
+    let requests: Vec<RequestKey> = ends.iter().map(|(end, _)| end.request).collect();
+    shred(tx, &requests).await?;
+    tx.query_these("DELETE FROM report WHERE request {these} AND kind <> 'retained'", &requests)
+        .await?;
+    insert_dated_events(tx, ends.iter().map(|(end, _)| (&end.event, end.at))).await
 }
 
-/// Without the key nobody opens what copies of the sealed bytes there may be; the bytes themselves go as well.
-async fn shred(tx: &mut Tx, request: RequestKey) -> Result<(), Error> {
-    tx.execute(
-        "UPDATE request SET data_key = NULL, data_key_id = NULL WHERE id = $1",
-        args![request],
-    )
-    .await?;
-    tx.execute("UPDATE slice SET sealed = NULL WHERE request = $1", args![request])
-        .await?;
-    tx.execute("DELETE FROM dispatch WHERE request = $1", args![request]).await?;
+/// Without the key, which goes with the state, nobody opens what copies of the sealed bytes there may be; the bytes themselves go
+/// as well.
+async fn shred(tx: &mut Tx, requests: &[RequestKey]) -> Result<(), Error> {
+    for text in [
+        "UPDATE slice SET sealed = NULL WHERE request {these}",
+        "DELETE FROM dispatch WHERE request {these}",
+    ] {
+        tx.query_these(text, requests).await?;
+    }
     Ok(())
 }

@@ -151,8 +151,3 @@ fn subsystem(row: &Row) -> Result<Subsystem, Error> {
         kind: row.text(3)?.to_owned(),
     })
 }
-
-/// Compares live entries with what is registered, and holds the register as it is until the end of the transaction.
-pub(super) async fn compare_with_register(tx: &mut Tx, live: &[&PlanEntry]) -> Result<Option<Mismatch>, Error> {
-    Ok(Register::hold(tx).await?.compare(live))
-}
