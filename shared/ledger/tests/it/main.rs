@@ -6,6 +6,7 @@
 )]
 
 mod accepting;
+mod batches;
 #[cfg(feature = "double")]
 mod doubling;
 mod ending;
@@ -63,6 +64,15 @@ on_all! {
     ending::what_was_kept_is_told_after_the_end;
     ending::closing_is_never_erased;
     ending::finished_requests_are_purged_with_all_that_is_theirs;
+    batches::a_mixed_batch_is_answered_in_order;
+    batches::what_is_refused_does_not_begin_a_request;
+    batches::requests_of_a_batch_are_stored_as_if_they_came_alone;
+    batches::a_part_after_an_ambiguous_one_is_dispatched;
+    batches::many_dispatches_are_compared_each;
+    batches::one_end_that_cannot_be_leaves_the_others;
+    batches::what_is_read_of_many_is_what_is_read_of_each;
+    batches::batches_crosswise_do_not_wait_for_each_other;
+    batches::a_thousand_requests_go_through_in_batches;
     volume::ten_thousand_subjects_are_accepted_and_finalised;
 }
 
