@@ -402,7 +402,7 @@ pub(crate) async fn what_is_read_of_many_is_what_is_read_of_each(world: World) {
     assert!(ledger.slices_of(&[]).await.unwrap().is_empty() && ledger.reports_of(&[]).await.unwrap().is_empty());
 }
 
-/// Each batch names the requests in another order, some of them there already; and each time all of them are under way at once.
+/// Each batch names the requests in another order and is a task of its own, and each time all of them are under way at once.
 pub(crate) async fn batches_crosswise_do_not_wait_for_each_other(world: World) {
     let world = world.registered().await;
     let ledger = world.ledger.clone();
@@ -414,7 +414,10 @@ pub(crate) async fn batches_crosswise_do_not_wait_for_each_other(world: World) {
         ids.reverse();
         let (backward, middle) = (of(&ids), of(&ids[10..30]));
         let batches = [forward, backward, some, middle];
-        let answers = try_join_all(batches.map(|batch| ledger.accept_all(batch))).await.unwrap();
+        let accept = |ledger: Ledger, batch| tokio::spawn(async move { ledger.accept_all(batch).await.unwrap() });
+        let answers = try_join_all(batches.map(|batch| accept(ledger.clone(), batch)))
+            .await
+            .unwrap();
         let all: Vec<_> = answers.into_iter().flatten().collect();
         let count = |which: fn(&Accepted) -> bool| all.iter().filter(|it| which(it)).count();
         assert_eq!(count(|it| matches!(it, Accepted::New { .. })), 40);
@@ -429,8 +432,11 @@ pub(crate) async fn batches_crosswise_do_not_wait_for_each_other(world: World) {
         };
         let forward: Vec<_> = keys.iter().flat_map(|it| [first(it, 0), first(it, 1)]).collect();
         let backward: Vec<_> = forward.iter().rev().copied().collect();
-        let batches = [&forward[..], &backward[..], &backward[20..50]];
-        let counts = try_join_all(batches.map(|batch| ledger.dispatch(batch, NOW))).await.unwrap();
+        let batches = [forward, backward.clone(), backward[20..50].to_vec()];
+        let dispatch = |ledger: Ledger, batch: Vec<_>| tokio::spawn(async move { ledger.dispatch(&batch, NOW).await.unwrap() });
+        let counts = try_join_all(batches.map(|batch| dispatch(ledger.clone(), batch)))
+            .await
+            .unwrap();
         assert_eq!(counts.iter().flatten().flatten().count(), 80, "each once");
 
         let ends: Vec<_> = keys
@@ -438,14 +444,12 @@ pub(crate) async fn batches_crosswise_do_not_wait_for_each_other(world: World) {
             .map(|it| end(*it, 1, RequestState::Erased, Done::Erased))
             .collect();
         let reverse: Vec<_> = ends.iter().rev().cloned().collect();
-        let (ended, again, dispatched) = tokio::join!(
-            ledger.finalise_all(ends),
-            ledger.finalise_all(reverse),
-            ledger.dispatch(&backward, NOW)
-        );
-        let now = |answers: Vec<Finalised>| answers.into_iter().filter(|it| *it == Finalised::Now).count();
-        assert_eq!(now(ended.unwrap()) + now(again.unwrap()), 40);
-        assert!(dispatched.unwrap().iter().all(Option::is_none));
+        let late = dispatch(ledger.clone(), backward);
+        let finalise = |ledger: Ledger, ends| tokio::spawn(async move { ledger.finalise_all(ends).await.unwrap() });
+        let answers = [ends, reverse].map(|ends| finalise(ledger.clone(), ends));
+        let answers = try_join_all(answers).await.unwrap().concat();
+        assert_eq!(answers.iter().filter(|it| **it == Finalised::Now).count(), 40);
+        assert!(late.await.unwrap().iter().all(Option::is_none));
     }
 }
 
