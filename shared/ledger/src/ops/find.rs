@@ -1,7 +1,7 @@
 //! People, looked for by keyed hashes.
 
 use super::progress::Known;
-use crate::sql::{Row, args};
+use crate::sql::Row;
 use crate::{Error, FoundPerson, Ledger, Overlap, PersonTask};
 use erasure_protocol::{Lane, Millis, Operation, RequestId, RequestKey, RequestState, TenantId};
 
@@ -14,7 +14,7 @@ impl Ledger {
         let text = "SELECT h.hash, h.request, h.slice, h.position FROM subject_hash h JOIN request r ON r.id = h.request \
             WHERE r.tenant = $1 AND r.finished_at IS NULL AND h.hash {these}";
         let rows = self
-            .rows_of("looking for overlaps", text, &args![tenant.as_str()], hashes)
+            .rows_of("looking for overlaps", text, &[tenant.as_str().into()], hashes)
             .await?;
         let mut found = rows.iter().map(overlap).collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
@@ -31,7 +31,7 @@ impl Ledger {
             r.received_at, r.due_at, r.finished_at, r.accepted_at FROM subject_hash h JOIN request r ON r.id = h.request \
             WHERE r.tenant = $1 AND h.hash {these}";
         let rows = self
-            .rows_of("looking for a person", text, &args![tenant.as_str()], hashes)
+            .rows_of("looking for a person", text, &[tenant.as_str().into()], hashes)
             .await?;
         for row in rows {
             let person = FoundPerson {

@@ -42,7 +42,7 @@ impl Ledger {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut tx = self.begin("marking events as sent").await?;
         let text = "UPDATE outbox SET sent_at = $1 WHERE sent_at IS NULL AND id {these}";
-        let statements = of_these(tx.is_sqlite(), text, &args![now], &ids)?;
+        let statements = of_these(tx.is_sqlite(), text, &[now.into()], &ids)?;
         tx.query_each(statements).await?;
         tx.commit().await
     }

@@ -68,7 +68,7 @@ pub(crate) fn of_these<K: Clone + Into<Value>>(
         if is_sqlite {
             values.extend(keys);
             let these = format!("IN ({})", placeholders(from, values.len() + 1 - from));
-            return Ok((Text::Shaped(text.replace("{these}", &these)), values));
+            return Ok((shaped(text.replace("{these}", &these), values.len() == from), values));
         }
         values.append(&mut Value::columns(keys.map(|key| vec![key]).collect())?);
         let text = text.replace("{these}", &format!("= ANY(${from})"));
@@ -89,7 +89,8 @@ fn chunks(rows: Vec<Vec<Value>>) -> impl Iterator<Item = Vec<Vec<Value>>> {
 fn sourced(is_sqlite: bool, rows: Vec<Vec<Value>>, build: impl Fn(&str) -> String) -> Result<Statement, Error> {
     if is_sqlite {
         let source = format!("VALUES {}", tuples(rows.len(), rows.first().map_or(0, Vec::len)));
-        return Ok((Text::Shaped(build(&source)), rows.into_iter().flatten().collect()));
+        let text = shaped(build(&source), rows.len() == 1);
+        return Ok((text, rows.into_iter().flatten().collect()));
     }
     let columns = Value::columns(rows)?;
     let types: Vec<_> = (1..)
@@ -98,6 +99,15 @@ fn sourced(is_sqlite: bool, rows: Vec<Vec<Value>>, build: impl Fn(&str) -> Strin
         .collect();
     let source = format!("SELECT * FROM UNNEST({})", types.join(", "));
     Ok((Text::Constant(Cow::Owned(build(&source))), columns))
+}
+
+/// The shape for one is the one that comes again and again.
+fn shaped(text: String, of_one: bool) -> Text {
+    if of_one {
+        Text::Constant(Cow::Owned(text))
+    } else {
+        Text::Shaped(text)
+    }
 }
 
 /// `$3,$4,$5`: so many placeholders, from this one on.
@@ -148,10 +158,15 @@ mod tests {
             texts(inserts(false, "t (a, b, c)", "", rows(1_001)).unwrap()),
             [insert, insert]
         );
-        let these = |is_sqlite, keys: &[u32]| texts(of_these(is_sqlite, "x {these}", &args!["a"], keys).unwrap());
+        let these = |is_sqlite, keys: &[u32]| texts(of_these(is_sqlite, "x {these}", &["a".into()], keys).unwrap());
         assert_eq!(these(false, &[1, 2]), ["x = ANY($2)"]);
         assert_eq!(these(true, &[1, 2]), ["x IN ($2,$3)"]);
         assert!(these(true, &[]).is_empty());
+        let one = of_these(true, "x {these}", &[], &[1_u32]).unwrap();
+        assert!(
+            matches!(one[0].0, Text::Constant(_)),
+            "on SQLite the shape for one stays prepared"
+        );
         assert_eq!(
             texts(of_rows(true, "a, b, c", "SELECT a FROM w", rows(2)).unwrap()),
             ["WITH w (a, b, c) AS (VALUES (?,?,?),(?,?,?)) SELECT a FROM w"]
