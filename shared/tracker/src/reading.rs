@@ -30,10 +30,43 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn evidence(&self, request: RequestKey) -> Result<Option<Evidence>, Error> {
-        let Some((stored, fields, _)) = self.read_all(request).await? else {
-            return Ok(None);
+        let found = self.evidence_of(&[request]).await?;
+        found.into_iter().next().ok_or(Error::Unreadable { what: "an answer" })
+    }
+
+    /// As [`Self::evidence`], of several requests in two round trips: one answer each, in order.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached or refuses.
+    pub async fn evidence_of(&self, requests: &[RequestKey]) -> Result<Vec<Option<Evidence>>, Error> {
+        let headers = requests.iter().map(|it| self.read_hash(*it, self.keys().header(*it)));
+        let answers = self.connection.commands("reading requests", headers.collect()).await?;
+        let mut found = Vec::with_capacity(requests.len());
+        for (request, answer) in requests.iter().zip(answers) {
+            found.push(self.open_one(*request, answer::fields(answer)?));
+        }
+        // The bits of a request of one slice are in its header.
+        let elsewhere: Vec<RequestKey> = requests
+            .iter()
+            .zip(&found)
+            .filter(|(_, it)| it.as_ref().is_some_and(|(stored, _)| !stored.inline))
+            .map(|(request, _)| *request)
+            .collect();
+        let bits = elsewhere.iter().map(|it| self.read_hash(*it, self.keys().bits(*it)));
+        let mut bits = self
+            .connection
+            .commands("reading evidence", bits.collect())
+            .await?
+            .into_iter();
+        let mut one = |it: Option<(Stored, Fields)>| {
+            let Some((stored, fields)) = it else { return Ok(None) };
+            if stored.inline {
+                return Ok(Some(evidence(&stored, &fields)));
+            }
+            let fields = answer::fields(bits.next().ok_or(Error::Unreadable { what: "an answer" })?)?;
+            Ok(Some(evidence(&stored, &fields)))
         };
-        Ok(Some(evidence(&stored, &fields)))
+        found.into_iter().map(&mut one).collect()
     }
 
     /// The slices of an open request that are not done. `None` when the tracker does not know it, or has it as final.
@@ -95,9 +128,14 @@ impl Tracker {
     async fn read_header(&self, request: RequestKey) -> Result<Option<(Stored, Fields)>, Error> {
         let (_, command) = self.read_hash(request, self.keys().header(request));
         let fields = answer::fields(self.connection.one("reading a request", &command).await?)?;
+        Ok(self.open_one(request, fields))
+    }
+
+    /// The header of a request that is this ledger's and open.
+    fn open_one(&self, request: RequestKey, fields: Fields) -> Option<(Stored, Fields)> {
         let stored = Stored::read(request, &fields);
         let ours = |it: &Stored| it.header.ledger == self.shared.ledger && !it.header.state.is_final();
-        Ok(stored.filter(ours).map(|it| (it, fields)))
+        stored.filter(ours).map(|it| (it, fields))
     }
 
     /// An open request with the fields of the hash that holds its evidence, and the time.

@@ -1,11 +1,12 @@
 //! Sends work out: what was never sent, as soon as it is in the ledger.
 
+use crate::project::failed_in;
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_drill::{Point, point};
 use erasure_kit::messages::{self, ItemPart};
 use erasure_ledger::Dispatch;
-use erasure_protocol::{Header, Item, Lane, Mask, Millis, RequestState, Sealed, SubsystemName};
+use erasure_protocol::{Header, Item, Lane, Mask, Millis, RequestKey, RequestState, Sealed, SubsystemName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,20 @@ pub(crate) struct Want {
     pub(crate) dispatched: u32,
     pub(crate) attempt: u32,
     pub(crate) references: Option<Sealed>,
+}
+
+impl Want {
+    /// All tasks of a slice that have not failed from the start, for the first time.
+    fn new(entry: usize, slice: u32, failed: Option<&Mask>) -> Self {
+        Self {
+            entry,
+            slice,
+            tasks: Mask::first(usize::MAX).without(failed.unwrap_or(&Mask::EMPTY)),
+            dispatched: 0,
+            attempt: 0,
+            references: None,
+        }
+    }
 }
 
 /// Items on their way, by subsystem and lane.
@@ -53,8 +68,11 @@ impl Reconciler {
         self.tracker.raise_high_water(self.ledger.seq().await?).await?;
         let now = self.ledger.now().await?;
         let mut outbound = Outbound::new();
-        for header in headers.iter().filter(|header| header.state == RequestState::Running) {
-            self.dispatch_request(header, now, &mut outbound).await?;
+        let running = headers.iter().filter(|header| header.state == RequestState::Running);
+        let (small, large): (Vec<&Header>, Vec<&Header>) = running.partition(|header| header.slices == 1);
+        self.dispatch_small(&small, now, &mut outbound).await?;
+        for header in large {
+            self.dispatch_large(header, now, &mut outbound).await?;
         }
         point(Point::DispatchRecorded).await;
         self.publish(outbound).await?;
@@ -62,7 +80,34 @@ impl Reconciler {
         Ok(Turn::More)
     }
 
-    async fn dispatch_request(&self, header: &Header, now: Millis, outbound: &mut Outbound) -> Result<(), Error> {
+    /// Requests of one slice, all in one go.
+    async fn dispatch_small(&self, headers: &[&Header], now: Millis, outbound: &mut Outbound) -> Result<(), Error> {
+        let keys: Vec<RequestKey> = headers.iter().map(|header| header.request).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let sent = self.ledger.dispatch_counts_of(&keys).await?;
+        let reports = self.ledger.reports_of(&keys).await?;
+        let mut wants = Vec::new();
+        for header in headers {
+            let failed = failed_in(reports.get(&header.request).map_or(&[][..], Vec::as_slice));
+            if !failed.is_empty() {
+                // No worker will ever speak of them: who waits for whom must be seen from here.
+                self.show_reports(header).await?;
+            }
+            let sent: BTreeSet<usize> = sent.get(&header.request).into_iter().flatten().map(|it| it.entry).collect();
+            let entries = header
+                .plan
+                .live()
+                .map(|(entry, _)| entry)
+                .filter(|entry| !sent.contains(entry));
+            wants.extend(entries.map(|entry| (*header, Want::new(entry, 0, failed.get(&(entry, 0))))));
+        }
+        self.collect_all(wants, now, outbound).await.map(|_| ())
+    }
+
+    /// A request of many slices, some at a time: what bounds the memory.
+    async fn dispatch_large(&self, header: &Header, now: Millis, outbound: &mut Outbound) -> Result<(), Error> {
         let sent: BTreeSet<(usize, u32)> = self
             .ledger
             .dispatch_counts(header.request)
@@ -81,14 +126,9 @@ impl Reconciler {
                 .plan
                 .live()
                 .flat_map(|(entry, _)| (from..to).map(move |slice| (entry, slice)));
-            let wants = wants.filter(|it| !sent.contains(it)).map(|(entry, slice)| Want {
-                entry,
-                slice,
-                tasks: Mask::first(usize::MAX).without(failed.get(&(entry, slice)).unwrap_or(&Mask::EMPTY)),
-                dispatched: 0,
-                attempt: 0,
-                references: None,
-            });
+            let wants = wants
+                .filter(|it| !sent.contains(it))
+                .map(|(entry, slice)| Want::new(entry, slice, failed.get(&(entry, slice))));
             self.collect(header, wants.collect(), now, outbound).await?;
             if outbound.values().flatten().count() >= REQUESTS_PER_TURN as usize {
                 self.publish(std::mem::take(outbound)).await?;
@@ -105,14 +145,20 @@ impl Reconciler {
         now: Millis,
         outbound: &mut Outbound,
     ) -> Result<usize, Error> {
-        let (Some(first), Some(last)) = (wants.iter().map(|it| it.slice).min(), wants.iter().map(|it| it.slice).max()) else {
+        self.collect_all(wants.into_iter().map(|want| (header, want)).collect(), now, outbound)
+            .await
+    }
+
+    /// As [`Self::collect`], of many requests in one transaction.
+    async fn collect_all(&self, wants: Vec<(&Header, Want)>, now: Millis, outbound: &mut Outbound) -> Result<usize, Error> {
+        if wants.is_empty() {
             return Ok(0);
-        };
-        let slices = self.ledger.slices(header.request, first..last + 1).await?;
-        let slices: BTreeMap<u32, _> = slices.into_iter().map(|slice| (slice.number, slice)).collect();
+        }
+        let places: BTreeSet<(RequestKey, u32)> = wants.iter().map(|(header, want)| (header.request, want.slice)).collect();
+        let slices = self.ledger.slices_of(&places.into_iter().collect::<Vec<_>>()).await?;
         let dispatches: Vec<Dispatch> = wants
             .iter()
-            .map(|it| Dispatch {
+            .map(|(header, it)| Dispatch {
                 request: header.request,
                 entry: it.entry,
                 slice: it.slice,
@@ -121,9 +167,9 @@ impl Reconciler {
             .collect();
         let counts = self.ledger.dispatch(&dispatches, now).await?;
         let mut collected = 0;
-        for (want, count) in wants.into_iter().zip(counts) {
-            let (Some(dispatch), Some(entry), Some(slice)) = (count, header.plan.entry(want.entry), slices.get(&want.slice))
-            else {
+        for ((header, want), count) in wants.into_iter().zip(counts) {
+            let place = (header.request, want.slice);
+            let (Some(dispatch), Some(entry), Some(slice)) = (count, header.plan.entry(want.entry), slices.get(&place)) else {
                 continue;
             };
             let wanted = want.tasks.and(&Mask::first(usize::from(slice.count)));

@@ -9,7 +9,7 @@ use erasure_kit::Subsystem as _;
 use erasure_ledger::{EvidenceRow, Final, Finalised};
 use erasure_privacy::slice_aad;
 use erasure_protocol::{EvidenceKey, Header, Mask, Millis, Plan, PlanEntry, RequestKey, RequestState, Slice, SubsystemName};
-use erasure_tracker::Notice;
+use erasure_tracker::{Evidence as Tracked, Notice};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -17,11 +17,20 @@ use tokio_util::sync::CancellationToken;
 const REQUESTS_PER_TURN: usize = 256;
 
 /// What became of a complete request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Its notice can go: it is final, or it will be announced again once more evidence is there.
     Settled,
     /// It cannot be judged now; the notice stays.
     Later,
+}
+
+/// What the look at a complete request has led to.
+enum Judged {
+    /// Its end is to be written.
+    End(Box<(Header, Final)>),
+    /// It is not at its end.
+    Not(End),
 }
 
 impl Reconciler {
@@ -44,22 +53,16 @@ impl Reconciler {
         point(Point::FinaliserNoticed).await;
         // Asked afresh for every batch: a store that failed over a second ago has another key now.
         let keys = self.evidence_keys().await?;
-        let mut settled: Vec<Notice> = Vec::new();
-        let mut left = 0;
-        let mut failed = None;
-        for notice in notices {
-            match self.finalise(notice.request, &keys).await {
-                Ok(End::Settled) => settled.push(notice),
-                Ok(End::Later) => left += 1,
-                // One that cannot be brought to its end now keeps nobody else from theirs.
-                Err(error) => failed = Some(error),
-            }
-        }
+        let requests: Vec<RequestKey> = notices.iter().map(|notice| notice.request).collect();
+        let (ends, failed) = self.finalise_all(&requests, &keys).await?;
+        let is_settled = |notice: &Notice| ends.get(&notice.request) == Some(&End::Settled);
+        let is_left = ends.values().any(|end| *end == End::Later);
+        let settled: Vec<Notice> = notices.into_iter().filter(is_settled).collect();
         self.tracker.settle_complete(&settled).await?;
         if let Some(error) = failed {
             return Err(error);
         }
-        Ok(if left == 0 && !settled.is_empty() {
+        Ok(if !is_left && !settled.is_empty() {
             Turn::More
         } else {
             Turn::Idle
@@ -69,7 +72,8 @@ impl Reconciler {
     /// Finalises a request that has nothing left to be done and was not announced, or whose notice was lost with this process.
     pub(crate) async fn finalise_unannounced(&self, request: RequestKey) -> Result<(), Error> {
         let keys = self.evidence_keys().await?;
-        self.finalise(request, &keys).await.map(|_| ())
+        let (_, failed) = self.finalise_all(&[request], &keys).await?;
+        failed.map_or(Ok(()), Err)
     }
 
     async fn evidence_keys(&self) -> Result<BTreeMap<SubsystemName, EvidenceKey>, Error> {
@@ -80,20 +84,52 @@ impl Reconciler {
         Ok(keys)
     }
 
-    async fn finalise(&self, request: RequestKey, keys: &BTreeMap<SubsystemName, EvidenceKey>) -> Result<End, Error> {
-        let Some(header) = self.ledger.header(request).await? else {
-            return Ok(End::Settled);
-        };
-        if header.state.is_final() {
-            self.tracker.finish(std::slice::from_ref(&header)).await?;
-            return Ok(End::Settled);
+    /// What becomes of each request, and the last error. One that cannot be brought to its end now keeps nobody else from theirs.
+    async fn finalise_all(
+        &self,
+        requests: &[RequestKey],
+        keys: &BTreeMap<SubsystemName, EvidenceKey>,
+    ) -> Result<(BTreeMap<RequestKey, End>, Option<Error>), Error> {
+        // Of what the ledger, or the tracker, does not know as open there is nothing to be written.
+        let mut ends: BTreeMap<RequestKey, End> = requests.iter().map(|it| (*it, End::Settled)).collect();
+        let mut failed = None;
+        let headers = self.ledger.headers(&ends.keys().copied().collect::<Vec<_>>()).await?;
+        let (final_already, open): (Vec<Header>, Vec<Header>) = headers.into_iter().partition(|it| it.state.is_final());
+        self.tracker.finish(&final_already).await?;
+        let tracked = self.tracker.evidence_of(&keys_of(&open)).await?;
+        let now = self.ledger.now().await?;
+        let mut judged = Vec::new();
+        for (header, tracked) in open.into_iter().zip(tracked) {
+            let Some(tracked) = tracked else { continue };
+            let request = header.request;
+            match self.judge(header, &tracked, keys, now).await {
+                Ok(Judged::End(end)) => judged.push(*end),
+                Ok(Judged::Not(end)) => drop(ends.insert(request, end)),
+                Err(error) => {
+                    ends.remove(&request);
+                    failed = Some(error);
+                }
+            }
         }
-        let Some(tracked) = self.tracker.evidence(request).await? else {
-            return Ok(End::Settled);
-        };
+        if !judged.is_empty() {
+            point(Point::FinaliserJudged).await;
+            for request in self.write_all(judged, &mut failed).await? {
+                ends.remove(&request);
+            }
+        }
+        Ok((ends, failed))
+    }
+
+    async fn judge(
+        &self,
+        header: Header,
+        tracked: &Tracked,
+        keys: &BTreeMap<SubsystemName, EvidenceKey>,
+        now: Millis,
+    ) -> Result<Judged, Error> {
         if tracked.plan_version != header.plan.version() {
             self.tracker.init(std::slice::from_ref(&header)).await?;
-            return Ok(End::Settled);
+            return Ok(Judged::Not(End::Settled));
         }
         if let Some(stale) = header
             .plan
@@ -101,7 +137,7 @@ impl Reconciler {
             .find(|(_, entry)| keys.get(&entry.subsystem) != Some(&entry.evidence))
             .filter(|_| !is_broken(Rule::BoundEvidenceKey))
         {
-            return self.settle_stale(header.clone(), stale.1).await;
+            return self.settle_stale(header.clone(), stale.1).await.map(Judged::Not);
         }
         let mut evidence = Evidence::new();
         for bits in tracked.bits.iter().filter(|bits| header.plan.is_live(bits.entry)) {
@@ -110,11 +146,10 @@ impl Reconciler {
                 .or_default()
                 .add(bits.done, &bits.mask);
         }
-        let counts = self.ledger.slice_counts(request).await?;
+        let counts = self.counts_of(&header).await?;
         let Some(verdict) = judge(header.operation, &header.plan, &counts, &evidence) else {
-            return Ok(End::Settled);
+            return Ok(Judged::Not(End::Settled));
         };
-        let now = self.ledger.now().await?;
         let verified: BTreeMap<(usize, u32), Millis> = tracked.verified.iter().map(|it| ((it.entry, it.slice), it.at)).collect();
         let aged = self.aged(&header, &counts, &verified, now);
         let verified = if aged.is_empty() {
@@ -122,11 +157,29 @@ impl Reconciler {
         } else {
             match self.read_back_again(&header, &aged).await? {
                 Some(renewed) => verified.into_iter().chain(renewed).collect(),
-                None => return Ok(End::Settled),
+                None => return Ok(Judged::Not(End::Settled)),
             }
         };
-        point(Point::FinaliserJudged).await;
-        self.write(&header, verdict, &evidence, &verified, now).await
+        let end = Final {
+            request: header.request,
+            plan_version: header.plan.version(),
+            state: verdict.state,
+            at: now,
+            evidence: rows(&evidence, &verified, now),
+            verified_at: verified.values().copied().min().unwrap_or(now),
+            software: self.software.clone(),
+            confirmations: confirmations(&self.software, &header.plan, &verdict),
+            event: events::finished(&header, verdict.state, &verdict.people, now),
+        };
+        Ok(Judged::End(Box::new((header, end))))
+    }
+
+    /// How many subjects each slice has. All are in the only one of a request that has no more.
+    async fn counts_of(&self, header: &Header) -> Result<Vec<u16>, Error> {
+        match (header.slices, u16::try_from(header.subjects)) {
+            (1, Ok(subjects)) => Ok(vec![subjects]),
+            _ => Ok(self.ledger.slice_counts(header.request).await?),
+        }
     }
 
     /// The plan asks for a key that the store no longer has, or this process is the outdated one.
@@ -204,48 +257,68 @@ impl Reconciler {
         Ok(findings.iter().all(erasure_protocol::Findings::is_clear))
     }
 
-    async fn write(
-        &self,
-        header: &Header,
-        verdict: Verdict,
-        evidence: &Evidence,
-        verified: &BTreeMap<(usize, u32), Millis>,
-        now: Millis,
-    ) -> Result<End, Error> {
-        let end = Final {
-            request: header.request,
-            plan_version: header.plan.version(),
-            state: verdict.state,
-            at: now,
-            evidence: rows(evidence, verified, now),
-            verified_at: verified.values().copied().min().unwrap_or(now),
-            software: self.software.clone(),
-            confirmations: confirmations(&self.software, &header.plan, &verdict),
-            event: events::finished(header, verdict.state, &verdict.people, now),
-        };
-        match self.ledger.finalise(end).await? {
-            Finalised::Now => {
-                tracing::info!(request = %header.request, state = %verdict.state, subjects = header.subjects, "final");
-                metrics::counter!("erasure_requests_finished_total", "state" => verdict.state.as_str()).increment(1);
+    /// Writes the ends in one transaction, or, when that fails, each in its own. Those that are not written; and the last error.
+    async fn write_all(&self, judged: Vec<(Header, Final)>, failed: &mut Option<Error>) -> Result<Vec<RequestKey>, Error> {
+        let (headers, ends): (Vec<Header>, Vec<Final>) = judged.into_iter().unzip();
+        let mut answers = Vec::with_capacity(ends.len());
+        match self.ledger.finalise_all(ends.clone()).await {
+            Ok(all) => answers = all.into_iter().map(Some).collect(),
+            Err(error) if ends.len() == 1 => {
+                answers.push(None);
+                *failed = Some(error.into());
             }
-            Finalised::Already(_) => {}
-            Finalised::PlanChanged => {
-                if let Some(header) = self.ledger.header(header.request).await? {
-                    self.extend(header.clone()).await?;
-                    self.tracker.init(&[header]).await?;
+            Err(_) => {
+                for end in ends.clone() {
+                    match self.ledger.finalise(end).await {
+                        Ok(answer) => answers.push(Some(answer)),
+                        Err(error) => {
+                            answers.push(None);
+                            *failed = Some(error.into());
+                        }
+                    }
                 }
-                return Ok(End::Settled);
             }
-            Finalised::NotCovered | Finalised::NotRunning | Finalised::Unknown | Finalised::NoEnd => return Ok(End::Settled),
+        }
+        let (mut done, mut again, mut unwritten) = (Vec::new(), Vec::new(), Vec::new());
+        for ((header, end), answer) in headers.into_iter().zip(ends).zip(answers) {
+            match answer {
+                Some(Finalised::Now) => {
+                    tracing::info!(request = %header.request, state = %end.state, subjects = header.subjects, "final");
+                    metrics::counter!("erasure_requests_finished_total", "state" => end.state.as_str()).increment(1);
+                    done.push(Header {
+                        state: end.state,
+                        finished_at: Some(end.at),
+                        ..header
+                    });
+                }
+                Some(Finalised::Already(_) | Finalised::PlanChanged) => again.push(header.request),
+                Some(Finalised::NotCovered | Finalised::NotRunning | Finalised::Unknown) => {}
+                Some(Finalised::NoEnd) => {
+                    tracing::error!(request = %header.request, state = %end.state, "no end for this operation")
+                }
+                None => unwritten.push(header.request),
+            }
         }
         point(Point::FinaliserRecorded).await;
-        if let Some(done) = self.ledger.header(header.request).await? {
-            self.tracker.finish(&[done]).await?;
+        for header in self.ledger.headers(&again).await? {
+            if header.state.is_final() {
+                done.push(header);
+            } else {
+                self.extend(header.clone()).await?;
+                self.tracker.init(&[header]).await?;
+            }
         }
-        point(Point::FinaliserShown).await;
-        self.news.notify_one();
-        Ok(End::Settled)
+        if !done.is_empty() {
+            self.tracker.finish(&done).await?;
+            point(Point::FinaliserShown).await;
+            self.news.notify_one();
+        }
+        Ok(unwritten)
     }
+}
+
+fn keys_of(headers: &[Header]) -> Vec<RequestKey> {
+    headers.iter().map(|header| header.request).collect()
 }
 
 fn rows(evidence: &Evidence, verified: &BTreeMap<(usize, u32), Millis>, now: Millis) -> Vec<EvidenceRow> {

@@ -5,6 +5,7 @@ use crate::redispatch::Lanes;
 use crate::ticker::{Part, Turn};
 use crate::{Error, Reconciler};
 use erasure_drill::{Point, point};
+use erasure_ledger::Report;
 use erasure_protocol::{Header, Mask, Millis, RequestKey, RequestState, TaskOutcome};
 use erasure_tracker::Mark;
 use std::collections::BTreeMap;
@@ -19,6 +20,18 @@ const WIPED_AT: &str = "wiped_at";
 const REQUESTS_PER_TURN: usize = 256;
 /// How often it is looked whether Redis was wiped.
 const WIPE_WATCH: Duration = Duration::from_millis(500);
+
+/// The failed tasks in the reports of a request, by entry and slice.
+pub(crate) fn failed_in(reports: &[Report]) -> BTreeMap<(usize, u32), Mask> {
+    let mut failed: BTreeMap<(usize, u32), Mask> = BTreeMap::new();
+    for report in reports {
+        if let TaskOutcome::Failed { tasks, .. } = &report.outcome {
+            let all = failed.entry((report.entry, report.slice)).or_default();
+            *all = all.or(tasks);
+        }
+    }
+    failed
+}
 
 impl Reconciler {
     pub(crate) async fn project_wanted(self: Arc<Self>, stop: CancellationToken) {
@@ -121,14 +134,7 @@ impl Reconciler {
 
     /// The failed tasks of a request, by entry and slice.
     pub(crate) async fn failed(&self, header: &Header) -> Result<BTreeMap<(usize, u32), Mask>, Error> {
-        let mut failed: BTreeMap<(usize, u32), Mask> = BTreeMap::new();
-        for report in self.ledger.reports(header.request).await? {
-            if let TaskOutcome::Failed { tasks, .. } = &report.outcome {
-                let all = failed.entry((report.entry, report.slice)).or_default();
-                *all = all.or(tasks);
-            }
-        }
-        Ok(failed)
+        Ok(failed_in(&self.ledger.reports(header.request).await?))
     }
 
     pub(crate) async fn watch_for_wipes(self: Arc<Self>, stop: CancellationToken) {

@@ -309,7 +309,7 @@ async fn write_first_parts(tx: &mut Tx, parts: &[&NewPart]) -> Result<(), Error>
     insert_failed_now(tx, &new).await?;
     let whole = parts.iter().filter(|part| is_whole(part));
     let events = whole.flat_map(|part| part.events.iter().map(|event| (event, part.accepted_at)));
-    insert_dated_events(tx, events).await
+    insert_dated_events(tx, &events.collect::<Vec<_>>()).await
 }
 
 /// Writes the parts themselves, their slices and hashes.

@@ -276,7 +276,8 @@ async fn write_ends(tx: &mut Tx, ends: &[(&Final, Bits)]) -> Result<(), Error> {
     shred(tx, &requests).await?;
     tx.query_these("DELETE FROM report WHERE request {these} AND kind <> 'retained'", &requests)
         .await?;
-    insert_dated_events(tx, ends.iter().map(|(end, _)| (&end.event, end.at))).await
+    let events: Vec<_> = ends.iter().map(|(end, _)| (&end.event, end.at)).collect();
+    insert_dated_events(tx, &events).await
 }
 
 /// Without the key, which goes with the state, nobody opens what copies of the sealed bytes there may be; the bytes themselves go

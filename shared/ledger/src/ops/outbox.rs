@@ -1,6 +1,6 @@
 //! Events on their way out.
 
-use crate::sql::{Tx, args, insert_many, of_these};
+use crate::sql::{Tx, Value, args, insert_many, of_these};
 use crate::{Error, Event, Ledger};
 use erasure_protocol::Millis;
 
@@ -49,21 +49,26 @@ impl Ledger {
 }
 
 pub(super) async fn insert_events(tx: &mut Tx, events: &[Event], now: Millis) -> Result<(), Error> {
-    insert_dated_events(tx, events.iter().map(|it| (it, now))).await
+    insert_rows(tx, events.iter().map(|it| row(it, now)).collect()).await
 }
 
 /// Writes each event with its own time, in this order.
-pub(super) async fn insert_dated_events(tx: &mut Tx, events: impl Iterator<Item = (&Event, Millis)> + Send) -> Result<(), Error> {
-    let rows = events.map(|(it, at)| {
-        args![
-            it.id.as_str(),
-            it.kind.as_str(),
-            it.routing_key.as_str(),
-            it.body.as_slice(),
-            at
-        ]
-    });
+pub(super) async fn insert_dated_events(tx: &mut Tx, events: &[(&Event, Millis)]) -> Result<(), Error> {
+    insert_rows(tx, events.iter().map(|(it, at)| row(it, *at)).collect()).await
+}
+
+fn row(it: &Event, at: Millis) -> Vec<Value> {
+    args![
+        it.id.as_str(),
+        it.kind.as_str(),
+        it.routing_key.as_str(),
+        it.body.as_slice(),
+        at
+    ]
+}
+
+async fn insert_rows(tx: &mut Tx, rows: Vec<Vec<Value>>) -> Result<(), Error> {
     let target = "outbox (id, kind, routing_key, body, created_at)";
-    insert_many(tx, target, "ON CONFLICT (id) DO NOTHING", rows.collect()).await?;
+    insert_many(tx, target, "ON CONFLICT (id) DO NOTHING", rows).await?;
     Ok(())
 }

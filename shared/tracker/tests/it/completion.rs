@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::world::{World, all_erased, entry, mark_of, purge};
 use anyhow::Result;
-use erasure_protocol::{Header, Mask, Millis, Phase, RequestState};
+use erasure_protocol::{Header, Mask, Millis, Phase, RequestId, RequestKey, RequestState};
 use erasure_tracker::{Claimed, Finished, Init, Mark, Marked, TaskState};
 use std::time::Duration;
 
@@ -54,6 +54,36 @@ pub(crate) async fn evidence_under_another_key_or_for_a_replaced_entry_is_refuse
     let expected = header.plan.entry(2).unwrap().evidence;
     assert_eq!(world.claim(&header, 0, 0).await?, Claimed::Stale { expected });
     assert!(matches!(world.claim(&header, 2, 0).await?, Claimed::Open { entry: 2, .. }));
+    Ok(())
+}
+
+pub(crate) async fn evidence_of_several_requests_comes_in_their_order(place: &Place) -> Result<()> {
+    let world = World::at(place).await?;
+    let small = world.running(1, &[purge("profiles", 1)]).await?;
+    let large = world.running(600, &[purge("profiles", 1)]).await?;
+    let other = world.running(2, &[purge("profiles", 1), purge("segments", 2)]).await?;
+    world.mark(all_erased(&large, 0, 1)).await?;
+    world.mark(all_erased(&other, 1, 0)).await?;
+    let asked = [
+        large.request,
+        RequestKey::of(&large.tenant, &RequestId::new("unknown").unwrap()),
+        small.request,
+        other.request,
+    ];
+    let all = world.tracker.evidence_of(&asked).await?;
+    for (request, found) in asked.iter().zip(&all) {
+        assert_eq!(*found, world.tracker.evidence(*request).await?);
+    }
+    let bits = |at: usize| {
+        all[at]
+            .as_ref()
+            .map(|it| it.bits.iter().map(|it| (it.entry, it.slice)).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        [bits(0), bits(1), bits(2), bits(3)],
+        [Some(vec![(0, 1)]), None, Some(vec![]), Some(vec![(1, 0)])]
+    );
+    assert_eq!(world.tracker.evidence_of(&[]).await?, []);
     Ok(())
 }
 

@@ -43,6 +43,7 @@ behaviours! {
         completion_is_told_exactly_once_however_often_marks_are_repeated,
         what_is_marked_twice_counts_once,
         evidence_under_another_key_or_for_a_replaced_entry_is_refused,
+        evidence_of_several_requests_comes_in_their_order,
         mask_bits_beyond_the_slice_are_no_evidence,
         a_slice_of_nobody_and_a_slice_that_is_not_there_complete_nothing,
         many_slices_complete_with_the_last_one_only,
