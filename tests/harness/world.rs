@@ -280,7 +280,11 @@ impl World {
     /// When the key cannot be set.
     pub fn set(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
         put(&mut self.config, key, value.into())?;
-        std::fs::write(self.dir().join("erasure.toml"), toml::to_string(&self.config)?).context("writing the configuration")
+        // A process that starts at this moment reads the one or the other, never half of it.
+        let file = self.dir().join("erasure.toml");
+        let new = file.with_extension("new");
+        std::fs::write(&new, toml::to_string(&self.config)?).context("writing the configuration")?;
+        std::fs::rename(&new, &file).context("taking over the configuration")
     }
 
     /// Writes a file into the world's folder and returns its path.

@@ -113,7 +113,10 @@ pub(crate) async fn until_waits(role: &Role, for_what: &str) -> Result<String> {
     let look = || async { waits(role).await.ok().filter(|said| said.contains(for_what)) };
     match eventually(&format!("/readyz says {for_what:?}"), PATIENCE, look).await {
         Ok(said) => Ok(said),
-        Err(error) => Err(error.context(format!("it says {:?}", waits(role).await))),
+        Err(error) => {
+            let log = role.log().unwrap_or_default();
+            Err(error.context(format!("it says {:?}; its log:\n{log}", waits(role).await)))
+        }
     }
 }
 

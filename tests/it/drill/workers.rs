@@ -1,7 +1,7 @@
 //! Workers that are killed in the middle of their work.
 
 use super::{
-    crowd::{Crowd, rows_in},
+    crowd::{Asked, Crowd, rows_in},
     hold::Hold,
     watcher::Watcher,
 };
@@ -45,8 +45,12 @@ pub(super) fn profiles_alone() -> Result<String> {
 
 /// Hands in all commands and waits for their confirmations.
 pub(super) async fn publish(amqp: &str, crowd: &Crowd) -> Result<()> {
+    publish_these(amqp, crowd.requests()).await
+}
+
+async fn publish_these(amqp: &str, requests: &[Asked]) -> Result<()> {
     let producer = Producer::connect(amqp).await?;
-    for asked in crowd.requests() {
+    for asked in requests {
         ensure!(
             producer.publish(&asked.message()).await? == Published::Confirmed,
             "{} was not taken",
@@ -197,12 +201,13 @@ async fn rolling_restarts_put_nobody_into_the_solo_lane() -> Result<()> {
     let names = ["intake", "reconciler", "segments", "analytics"];
     let mut roles = names.iter().map(|name| world.run(&[name])).collect::<Result<Vec<_>>>()?;
     all_ready(&mut roles).await?;
-    publish(world.amqp(), &crowd).await?;
     let mut logs = String::new();
-    for _ in 0..2 {
+    let (first, second) = crowd.requests().split_at(crowd.requests().len() / 2);
+    for requests in [first, second] {
         // Each is stopped while it holds work and has more before it.
         let hold = Hold::writes(world.company(), "crm", "participants").await?;
         let mut worker = world.run(&["profiles"])?;
+        publish_these(world.amqp(), requests).await?;
         hold.holds_up(1).await?;
         signal(worker.pid(), Signal::Term)?;
         hold.release().await?;

@@ -151,12 +151,6 @@ impl Reconciler {
         let Some((entry, plan_entry)) = header.plan.find(item.phase, subsystem) else {
             return Ok(());
         };
-        // What was sent out again since, by a redrive for example, is judged by its own fate.
-        let counts = self.ledger.dispatch_counts(item.request).await?;
-        let last = counts.iter().find(|it| (it.entry, it.slice) == (entry, item.slice));
-        if last.is_some_and(|it| item.dispatch < it.count) {
-            return Ok(());
-        }
         let done = self
             .tracker
             .evidence(item.request)

@@ -94,42 +94,6 @@ async fn work_of(producer: &Producer, wanted: usize) -> Result<Vec<Vec<u8>>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_of_what_was_sent_again_since_fails_nothing() -> Result<()> {
-    let world = apart().build().await?;
-    let crowd = Crowd::of(world.company(), 0, 1).await?;
-    let _keepers = run(&world, &["intake", "reconciler", "segments", "analytics"]).await?;
-    let producer = Producer::connect(world.amqp()).await?;
-    producer.publish(&crowd.requests()[0].message()).await?;
-    let letter = work_of(&producer, 1).await?;
-    let filler = Filler::connect(world.amqp()).await?;
-    let put = |letters: Vec<Vec<u8>>| filler.fill("er.dead.profiles.v1", letters.into_iter(), Some("delivery_limit"));
-    put(letter.clone()).await?;
-    let failed = "select count(*) from {}.report where kind = 'failed' and code = 'WORK-005'";
-    until_ledger_in(SOON, &world, "it needs attention", failed, 1).await?;
-    world
-        .command(&["attention", "redrive", "--code", "WORK-005", "--actor", "ops"])
-        .await?
-        .done()?;
-    let again = work_of(&producer, 1).await?;
-    // What comes after the copy is taken in after it.
-    put(letter).await?;
-    put(vec![b"no work".to_vec()]).await?;
-    let parked = "select count(*) from {}.parked where state = 'open'";
-    until_ledger_in(SOON, &world, "the copy is taken in", parked, 1).await?;
-    ensure!(ledger(&world, failed).await? == 0);
-    // The fate of the new one counts.
-    put(again).await?;
-    until_ledger_in(SOON, &world, "it needs attention once more", failed, 1).await?;
-    let _worker = run(&world, &["profiles"]).await?;
-    world
-        .command(&["attention", "redrive", "--code", "WORK-005", "--actor", "ops"])
-        .await?
-        .done()?;
-    until_state(&world, &crowd.requests()[0].id, "erased").await?;
-    crowd.is_gone_and_nobody_else(world.company()).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn dead_queues_full_of_messages_are_listed_in_groups_and_sent_again_by_group() -> Result<()> {
     let all = if std::env::var_os("ERASURE_TEST_LONG").is_some() {
         MESSAGES_LONG

@@ -100,7 +100,8 @@ impl Known {
             .iter()
             .any(|it| it.subsystem == wanted.subsystem);
         let was_there = replaces || !cells.done().or(&cells.pending).or(&cells.retrying).is_empty();
-        if cells.done().count() < size(&self.header, slice) {
+        // Where every task has ended, nobody works.
+        if cells.done().or(&cells.failed).count() < size(&self.header, slice) {
             self.starts.insert((entry, slice), starts + 1);
         }
         Some(Claimed::Open {
