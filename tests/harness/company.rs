@@ -48,6 +48,12 @@ impl Company {
         Ok(Self { technology, urls })
     }
 
+    /// A company that is there already: the URL of each store.
+    #[must_use]
+    pub fn at(technology: Technology, urls: BTreeMap<String, String>) -> Self {
+        Self { technology, urls }
+    }
+
     /// Where each store is.
     #[must_use]
     pub fn urls(&self) -> &BTreeMap<String, String> {
@@ -92,12 +98,17 @@ impl Company {
     }
 }
 
-/// The parameter is understood by every client: the search path finds the tables.
-fn postgres_url(server: &str, schema: &str) -> String {
+/// The URL of a schema. The parameter is understood by every client: the search path finds the tables.
+#[must_use]
+pub fn postgres_url(server: &str, schema: &str) -> String {
     format!("{server}?options=-c%20search_path%3D{schema}")
 }
 
-fn scripts(technology: Technology, store: &str, people: u32) -> Result<Vec<String>> {
+/// What makes and fills a store of the sample.
+///
+/// # Errors
+/// When a script cannot be read.
+pub fn scripts(technology: Technology, store: &str, people: u32) -> Result<Vec<String>> {
     let folder = repository().join("deploy/sample").join(match technology {
         Technology::Sqlite => "sqlite",
         Technology::Postgres => "postgres",

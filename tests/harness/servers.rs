@@ -1,5 +1,7 @@
 //! The servers of the test run, shared by all tests: each isolates itself by a prefix or a schema.
 
+use std::sync::Once;
+
 use anyhow::{Context, Result, ensure};
 
 /// Where they are.
@@ -55,7 +57,8 @@ impl RabbitMq4 {
             "RabbitMQ 4.x is not here, and CI must have it"
         );
         if amqp.is_none() {
-            eprintln!("NOT RUN: RabbitMQ 4.x is not here");
+            static SAID: Once = Once::new();
+            SAID.call_once(|| eprintln!("NOT RUN: RabbitMQ 4.x is not here"));
         }
         Ok(amqp
             .zip(named("ERASURE_TEST_AMQP_4_MANAGEMENT"))

@@ -38,6 +38,7 @@ pub struct Builder {
     ledger: Technology,
     stores: Technology,
     people: u32,
+    company: Option<Company>,
     amqp: Option<String>,
     redis: Option<String>,
     postgres: Option<String>,
@@ -62,6 +63,15 @@ impl Builder {
     #[must_use]
     pub fn people(self, people: u32) -> Self {
         Self { people, ..self }
+    }
+
+    /// A company that is there already, instead of a new one.
+    #[must_use]
+    pub fn company(self, company: Company) -> Self {
+        Self {
+            company: Some(company),
+            ..self
+        }
     }
 
     /// Another broker than the run's, for example a private one or the proxy in front of one. It is used as it is.
@@ -143,7 +153,10 @@ impl Builder {
                 (Some(vhost), amqp)
             }
         };
-        let company = Company::found(self.stores, self.people, &name, dir.path(), &postgres).await?;
+        let company = match self.company.clone() {
+            Some(company) => company,
+            None => Company::found(self.stores, self.people, &name, dir.path(), &postgres).await?,
+        };
         let redis = self.redis.clone().unwrap_or_else(|| servers.redis.clone());
         let config = self.config(&name, &amqp, &redis, &postgres, dir.path(), &company)?;
         let map = match self.map {
@@ -217,6 +230,7 @@ impl World {
             ledger: Technology::Sqlite,
             stores: Technology::Sqlite,
             people: PEOPLE,
+            company: None,
             amqp: None,
             redis: None,
             postgres: None,
