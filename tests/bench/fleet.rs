@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::time::Instant;
 
 use crate::{
+    counted::Counted,
     estate::{Copy, Estate, TENANT, execute, single, users},
     machine::{Processes, Watch, peaks, spent},
     post::Post,
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Where the events that say *erased* are counted.
-const ERASED: &str = "bench.erased";
+pub(crate) const ERASED: &str = "bench.erased";
 
 /// How often it is counted.
 const LOOK: Duration = Duration::from_millis(10);
@@ -55,6 +56,8 @@ pub(crate) struct Run {
     pub(crate) redis_bytes: f64,
     /// Rows in the ledger, by table.
     pub(crate) rows: BTreeMap<String, i64>,
+    /// What the servers counted in that time.
+    pub(crate) counted: Counted,
 }
 
 /// A world on a copy of the estate, with its processes.
@@ -104,7 +107,7 @@ impl Fleet {
     }
 
     /// That every request is final as erased, and the bytes and rows of the ledger.
-    async fn ledger_at_end(&self, requests: i64) -> Result<(f64, BTreeMap<String, i64>)> {
+    pub(crate) async fn ledger_at_end(&self, requests: i64) -> Result<(f64, BTreeMap<String, i64>)> {
         if self.ledger == Technology::Sqlite {
             let path = self.world.dir().join("ledger.db");
             let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |it| it.len());
@@ -165,6 +168,7 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
     let redis_before = redis_memory(&fleet.servers.redis).await?;
     let watch = Watch::start(processes.clone());
     let cpu_before = processes.cpu();
+    let counted = Counted::now(&fleet.servers).await?;
     let begun = Instant::now();
     let published = post.publish_all("erasure", key, &bodies);
     let erased = async {
@@ -175,6 +179,7 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
     let seconds = begun.elapsed().as_secs_f64();
     let cpu = spent(&cpu_before, &processes.cpu());
     let memory = peaks(&watch.end());
+    let counted = Counted::now(&fleet.servers).await?.since(&counted);
     let redis_bytes = redis_memory(&fleet.servers.redis).await? - redis_before;
     role.term().await?;
     fleet.copy.check().await?;
@@ -186,6 +191,7 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
         ledger_bytes,
         redis_bytes,
         rows,
+        counted,
     })
 }
 

@@ -1,10 +1,14 @@
 //! Measures the fleet beside its parts and beside Celery, on private servers. `tests/bench/run` starts it.
 
+mod backlog;
 mod ceiling;
 mod celery;
+mod counted;
 mod estate;
 mod fleet;
 mod machine;
+mod mixed;
+mod polls;
 mod post;
 mod report;
 mod whole;
@@ -22,6 +26,12 @@ enum Workload {
     W1,
     /// One bulk request.
     W2,
+    /// A backlog from a file.
+    W3,
+    /// Status polls, idle and under load.
+    W4,
+    /// Single commands while a bulk request is erased.
+    W5,
 }
 
 /// The command line; `tests/bench/run` checks it first.
@@ -54,18 +64,28 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut report = report::Report::new();
-    for workload in [Workload::W1, Workload::W2] {
-        if arguments.workload.is_some_and(|wanted| wanted != workload) {
+    for workload in Workload::value_variants().iter().copied() {
+        // Quickly, only the whole job is measured, unless something else is asked for.
+        let by_default = matches!(workload, Workload::W1 | Workload::W2) || !arguments.quick;
+        if !arguments.workload.map_or(by_default, |wanted| wanted == workload) {
             continue;
         }
         let figures = match workload {
-            Workload::W1 => Box::pin(whole::run(fleet::Load::Singles, &size(&arguments, 100_000, 5_000))).await,
+            Workload::W1 => Box::pin(whole::run(fleet::Load::Singles, &size(&arguments, 100_000, 2_000))).await,
             Workload::W2 => Box::pin(whole::run(fleet::Load::Bulk, &size(&arguments, 10_000, 2_000))).await,
+            Workload::W3 => Box::pin(backlog::run(&size(&arguments, 1_000_000, 20_000))).await,
+            Workload::W4 => Box::pin(polls::run(&size(&arguments, 100_000, 5_000))).await,
+            Workload::W5 => Box::pin(mixed::run(&size(&arguments, 200_000, 20_000))).await,
         };
-        report.insert(
-            format!("{workload:?}"),
-            figures.with_context(|| format!("measuring {workload:?}"))?,
-        );
+        let figures = figures.with_context(|| format!("measuring {workload:?}"))?;
+        report.insert(format!("{workload:?}"), figures);
+    }
+    let beside: Vec<&mut report::Figures> = report.values_mut().filter(|it| it.ceiling_per_s.is_some()).collect();
+    if !beside.is_empty() && !arguments.without_celery {
+        let runs = size(&arguments, 0, 0).runs;
+        let people = if arguments.quick { 200 } else { 2_000 };
+        let celery = Box::pin(whole::Celery::run(people, runs)).await.context("measuring Celery")?;
+        beside.into_iter().for_each(|figures| celery.beside(figures));
     }
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("making {}", arguments.out.display()))?;
     report::write_chart(&report, &arguments.out.join("bench.svg"))?;
@@ -82,7 +102,6 @@ fn size(arguments: &Arguments, whole: u32, quick: u32) -> whole::Size {
     whole::Size {
         subjects: arguments.subjects.unwrap_or(if arguments.quick { quick } else { whole }),
         runs: arguments.runs.unwrap_or(if arguments.quick { 3 } else { 5 }),
-        celery: (!arguments.without_celery).then_some(if arguments.quick { 200 } else { 2_000 }),
     }
 }
 

@@ -72,24 +72,28 @@ pub(crate) fn print_json(report: &Report) -> Result<()> {
 pub(crate) fn table(report: &Report) -> String {
     let mut text = String::new();
     for (name, it) in report {
-        let rate = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}/s"));
-        let times = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{name}: {} subjects, median of {} runs", it.subjects, it.runs);
         let mut line = |what: &str, value: String| {
-            let _ = writeln!(text, "  {what:<34}{value:>16}");
+            let _ = writeln!(text, "  {what:<42}{value:>16}");
         };
-        line("the fleet", rate(it.fleet_per_s));
-        line("ceiling, ledger in PostgreSQL", rate(it.ceiling_per_s));
-        line("ceiling, ledger in SQLite", rate(it.ceiling_sqlite_per_s));
-        line("fleet / ceiling", times(it.fleet_over_ceiling));
-        line("Celery", rate(it.celery_per_s));
-        line("fleet / Celery", times(it.fleet_over_celery));
-        line("Celery by hand in batches", rate(it.celery_batched_per_s));
-        line("fleet / Celery in batches", times(it.fleet_over_celery_batched));
-        let bytes = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
-        line("Redis, bytes a subject", bytes(it.redis_bytes_per_subject));
-        line("ledger, bytes a subject", bytes(it.ledger_bytes_per_subject));
+        let known = [
+            ("the fleet", it.fleet_per_s, "/s", 0),
+            ("ceiling, ledger in PostgreSQL", it.ceiling_per_s, "/s", 0),
+            ("ceiling, ledger in SQLite", it.ceiling_sqlite_per_s, "/s", 0),
+            ("fleet / ceiling", it.fleet_over_ceiling, "", 2),
+            ("Celery", it.celery_per_s, "/s", 0),
+            ("fleet / Celery", it.fleet_over_celery, "", 2),
+            ("Celery by hand in batches", it.celery_batched_per_s, "/s", 0),
+            ("fleet / Celery in batches", it.fleet_over_celery_batched, "", 2),
+            ("Redis, bytes a subject", it.redis_bytes_per_subject, "", 1),
+            ("ledger, bytes a subject", it.ledger_bytes_per_subject, "", 1),
+        ];
+        for (what, value, unit, digits) in known {
+            if let Some(value) = value {
+                line(what, format!("{value:.digits$}{unit}"));
+            }
+        }
         for (process, mib) in &it.memory_mib {
             line(&format!("memory of {process}"), format!("{mib:.0} MiB"));
         }

@@ -23,8 +23,6 @@ pub(crate) struct Size {
     pub(crate) subjects: u32,
     /// How many runs.
     pub(crate) runs: usize,
-    /// How many subjects Celery gets one by one; it is slow. In batches it gets 2,000 or more.
-    pub(crate) celery: Option<u32>,
 }
 
 /// Measures one of the two.
@@ -45,31 +43,48 @@ pub(crate) async fn run(load: Load, size: &Size) -> Result<Figures> {
         runs.push(run);
         ceilings.push(ceiling);
     }
-    let mut figures = figures(subjects, &runs, &ceilings);
-    if let Some(plain) = size.celery {
-        measure_celery(&servers, &mut figures, plain, size.runs).await?;
-    }
-    Ok(figures)
+    Ok(figures(subjects, &runs, &ceilings))
 }
 
-async fn measure_celery(servers: &Servers, figures: &mut Figures, plain: u32, runs: usize) -> Result<()> {
-    let one_by_one = Arc::new(Estate::found(&servers.postgres, plain).await?);
-    let batched = Arc::new(Estate::found(&servers.postgres, plain.max(4 * CELERY_BATCH)).await?);
-    let (mut singles, mut batches, mut memory) = (Vec::new(), Vec::new(), 0.0_f64);
-    for at in 1..=runs {
-        let single = celery::run(&one_by_one, None).await?;
-        let batch = celery::run(&batched, Some(CELERY_BATCH)).await?;
-        eprintln!("Celery: run {at}: {:.0}/s, in batches {:.0}/s", single.per_s, batch.per_s);
-        singles.push(single.per_s);
-        batches.push(batch.per_s);
-        memory = memory.max(single.memory).max(batch.memory);
+/// What Celery did.
+#[derive(Clone, Debug)]
+pub(crate) struct Celery {
+    one_by_one: Vec<f64>,
+    batched: Vec<f64>,
+    memory: f64,
+}
+
+impl Celery {
+    /// Measures it: this many people one by one, and as many, or 2,000 if those are more, in batches.
+    pub(crate) async fn run(plain: u32, runs: usize) -> Result<Self> {
+        let servers = Servers::of_this_run()?;
+        eprintln!("Celery: making two companies");
+        let one_by_one = Arc::new(Estate::found(&servers.postgres, plain).await?);
+        let batched = Arc::new(Estate::found(&servers.postgres, plain.max(4 * CELERY_BATCH)).await?);
+        let mut all = Self {
+            one_by_one: Vec::new(),
+            batched: Vec::new(),
+            memory: 0.0,
+        };
+        for at in 1..=runs {
+            let single = celery::run(&one_by_one, None).await?;
+            let batch = celery::run(&batched, Some(CELERY_BATCH)).await?;
+            eprintln!("Celery: run {at}: {:.0}/s, in batches {:.0}/s", single.per_s, batch.per_s);
+            all.one_by_one.push(single.per_s);
+            all.batched.push(batch.per_s);
+            all.memory = all.memory.max(single.memory).max(batch.memory);
+        }
+        Ok(all)
     }
-    figures.celery_per_s = median(&singles);
-    figures.celery_batched_per_s = median(&batches);
-    figures.fleet_over_celery = over(figures.fleet_per_s, figures.celery_per_s);
-    figures.fleet_over_celery_batched = over(figures.fleet_per_s, figures.celery_batched_per_s);
-    figures.memory_mib.insert("celery".to_owned(), memory);
-    Ok(())
+
+    /// Puts it beside the fleet.
+    pub(crate) fn beside(&self, figures: &mut Figures) {
+        figures.celery_per_s = median(&self.one_by_one);
+        figures.celery_batched_per_s = median(&self.batched);
+        figures.fleet_over_celery = over(figures.fleet_per_s, figures.celery_per_s);
+        figures.fleet_over_celery_batched = over(figures.fleet_per_s, figures.celery_batched_per_s);
+        figures.memory_mib.insert("celery".to_owned(), self.memory);
+    }
 }
 
 fn figures(subjects: u32, runs: &[fleet::Run], ceilings: &[Ceiling]) -> Figures {
@@ -94,8 +109,21 @@ fn figures(subjects: u32, runs: &[fleet::Run], ceilings: &[Ceiling]) -> Figures 
     ];
     let ledger: Vec<f64> = runs.iter().map(|it| it.ledger_bytes / each).collect();
     let redis: Vec<f64> = ceilings.iter().map(|it| it.redis_bytes / each).collect();
-    let redis_at_end: Vec<f64> = runs.iter().map(|it| it.redis_bytes / each).collect();
-    let more = median(&redis_at_end).map(|it| ("Redis once all are erased, bytes".to_owned(), it));
+    let per_subject = |of: fn(&fleet::Run) -> f64| {
+        let all: Vec<f64> = runs.iter().map(|it| of(it) / each).collect();
+        median(&all).unwrap_or_default()
+    };
+    let more: [(&str, f64); 6] = [
+        ("Redis at the end, bytes a subject", per_subject(|it| it.redis_bytes)),
+        ("PostgreSQL transactions a subject", per_subject(|it| it.counted.transactions)),
+        ("PostgreSQL syncs a subject", per_subject(|it| it.counted.wal_syncs)),
+        ("PostgreSQL log bytes a subject", per_subject(|it| it.counted.wal_bytes)),
+        ("Redis scripts a subject", per_subject(|it| it.counted.redis_scripts)),
+        (
+            "Redis scripts, us a subject",
+            per_subject(|it| it.counted.redis_script_seconds * 1e6),
+        ),
+    ];
     Figures {
         subjects,
         runs: runs.len(),
@@ -112,7 +140,7 @@ fn figures(subjects: u32, runs: &[fleet::Run], ceilings: &[Ceiling]) -> Figures 
             median(values).unwrap_or_default() * 1e6 / each
         }),
         fleet_runs_per_s: fleet,
-        more: more.into_iter().collect(),
+        more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         ..Figures::default()
     }
 }
@@ -126,6 +154,6 @@ fn by_name<'a>(runs: impl Iterator<Item = &'a BTreeMap<String, f64>>, of: impl F
 }
 
 /// One rate over another.
-pub(crate) fn over(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+fn over(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     one.zip(other).map(|(one, other)| one / other)
 }

@@ -33,14 +33,14 @@ pub(crate) struct Part {
     pub(crate) last: bool,
 }
 
-/// Lengths as the fleet's own rows have them.
+/// Lengths as the fleet's own rows were seen to have them: what sealing adds to a slice.
 pub(crate) const SEALED_BYTES: usize = 28;
 /// Of one subject within a sealed slice.
-pub(crate) const SEALED_SUBJECT_BYTES: usize = 290;
+pub(crate) const SEALED_SUBJECT_BYTES: usize = 229;
 /// Of an event.
-pub(crate) const EVENT_BYTES: usize = 560;
+pub(crate) const EVENT_BYTES: usize = 520;
 /// Of what is said of the stores' confirmations.
-pub(crate) const CONFIRMATIONS_BYTES: usize = 640;
+pub(crate) const CONFIRMATIONS_BYTES: usize = 529;
 
 impl Writes {
     /// The writes of a load, with as many hashes of a person as the fleet was seen to write.

@@ -40,12 +40,12 @@ async fn accept(ledger: &mut PgConnection, parts: &[Part], hashes_per_subject: u
     let first: Vec<&Part> = parts.iter().filter(|it| it.slice == 0).collect();
     let requests: Vec<Vec<u8>> = first.iter().map(|it| request_key(it.request)).collect();
     let names: Vec<String> = first.iter().map(|it| format!("W-{:07}", it.request)).collect();
-    let keys: Vec<Vec<u8>> = first.iter().map(|it| bytes(u64::from(it.request), 60)).collect();
+    let keys: Vec<Vec<u8>> = first.iter().map(|it| bytes(u64::from(it.request), 61)).collect();
     sqlx::query(
         "insert into request (id, tenant, request_id, operation, options, source, origin, ticket, regulation, received_at, accepted_at, \
          due_at, lane, state, plan_version, slices, subjects, data_key_id, data_key) \
-         select id, 'acme', name, 'erase', '{\"preserve_empty_account\":false}', 'producer', 'producer', null, 'gdpr', 1, 1, 1, 'single', \
-         'running', 4, 1, 1, '2026-11-a1b2c3', key from unnest($1::bytea[], $2::text[], $3::bytea[]) as r (id, name, key)",
+         select id, 'acme', name, 'erase', '{}', 'producer', 'producer', null, 'gdpr', 1, 1, 1, 'single', \
+         'running', 4, 1, 1, '2026-11-a1b2c3d4', key from unnest($1::bytea[], $2::text[], $3::bytea[]) as r (id, name, key)",
     )
     .bind(&requests)
     .bind(&names)
@@ -66,7 +66,7 @@ async fn accept(ledger: &mut PgConnection, parts: &[Part], hashes_per_subject: u
     let of: Vec<Vec<u8>> = parts.iter().map(|it| request_key(it.request)).collect();
     let numbers: Vec<i64> = parts.iter().map(|it| i64::from(it.slice)).collect();
     let last: Vec<i64> = parts.iter().map(|it| i64::from(it.last)).collect();
-    let fingerprints: Vec<Vec<u8>> = parts.iter().map(|it| bytes(u64::from(it.request), 47)).collect();
+    let fingerprints: Vec<Vec<u8>> = parts.iter().map(|it| bytes(u64::from(it.request), 49)).collect();
     sqlx::query(
         "insert into request_part (request, number, last, fingerprint) \
          select * from unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[])",
@@ -99,7 +99,7 @@ async fn accept(ledger: &mut PgConnection, parts: &[Part], hashes_per_subject: u
     }
     sqlx::query(
         "insert into subject_hash (hash, request, slice, position, key_id) \
-         select hash, request, slice, position, '2026-11-a1b2c3' \
+         select hash, request, slice, position, '2026-11-a1b2c3d4' \
          from unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[]) as h (hash, request, slice, position)",
     )
     .bind(&rows.0)
@@ -173,7 +173,10 @@ async fn finalise(ledger: &mut PgConnection, parts: &[Part]) -> Result<()> {
 }
 
 async fn events(ledger: &mut PgConnection, complete: &[&Part], kind: &str) -> Result<()> {
-    let ids: Vec<String> = complete.iter().map(|it| format!("{:032x}:4:{kind}", it.request)).collect();
+    let ids: Vec<String> = complete
+        .iter()
+        .map(|it| format!("{:036x}:{}", it.request, &kind[16..]))
+        .collect();
     let bodies: Vec<Vec<u8>> = complete.iter().map(|it| bytes(u64::from(it.request), EVENT_BYTES)).collect();
     sqlx::query(
         "insert into outbox (id, kind, routing_key, body, created_at) \

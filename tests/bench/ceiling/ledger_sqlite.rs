@@ -47,7 +47,7 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
             .push_bind("acme")
             .push_bind(format!("W-{:07}", part.request))
             .push_bind("erase")
-            .push_bind("{\"preserve_empty_account\":false}")
+            .push_bind("{}")
             .push_bind("producer")
             .push_bind("producer")
             .push_bind("gdpr")
@@ -59,8 +59,8 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
             .push_bind(4)
             .push_bind(1)
             .push_bind(1)
-            .push_bind("2026-11-a1b2c3")
-            .push_bind(bytes(u64::from(part.request), 60));
+            .push_bind("2026-11-a1b2c3d4")
+            .push_bind(bytes(u64::from(part.request), 61));
     })
     .await?;
     let entries = by_entry(first.iter().copied());
@@ -79,7 +79,7 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
         row.push_bind(request_key(part.request))
             .push_bind(part.slice)
             .push_bind(part.last)
-            .push_bind(bytes(u64::from(part.request), 47));
+            .push_bind(bytes(u64::from(part.request), 49));
     })
     .await?;
     insert(
@@ -104,7 +104,7 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
             .push_bind(request_key(part.request))
             .push_bind(part.slice)
             .push_bind(*position)
-            .push_bind("2026-11-a1b2c3");
+            .push_bind("2026-11-a1b2c3d4");
     })
     .await?;
     let complete: Vec<&Part> = parts.iter().filter(|it| it.last).collect();
@@ -165,7 +165,7 @@ async fn finalise(ledger: &mut SqliteConnection, parts: &[Part]) -> Result<()> {
 async fn events(ledger: &mut SqliteConnection, complete: &[&Part], kind: &'static str) -> Result<()> {
     let head = "insert into outbox (id, kind, routing_key, body, created_at) ";
     insert(ledger, head, complete, |row, part| {
-        row.push_bind(format!("{:032x}:4:{kind}", part.request))
+        row.push_bind(format!("{:036x}:{}", part.request, &kind[16..]))
             .push_bind(kind)
             .push_bind(kind)
             .push_bind(bytes(u64::from(part.request), EVENT_BYTES))

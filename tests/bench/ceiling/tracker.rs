@@ -1,4 +1,4 @@
-//! As many tracker script calls as the fleet makes, pipelined by 512, on the fleet's own scripts: of each request INIT and FINAL, of
+//! As many tracker script calls as the fleet makes, pipelined by 512, by four subsystems at the same time, on the fleet's own scripts: of each request INIT and FINAL, of
 //! each of its slices and subsystems CLAIM and MARK.
 
 use anyhow::{Result, ensure};
@@ -8,6 +8,7 @@ use erasure_protocol::{
 };
 use erasure_tests::servers::Servers;
 use erasure_tracker::{Claim, Claimed, Config, Finished, Init, Mark, Marked, Tracker};
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use crate::{
@@ -38,7 +39,12 @@ pub(crate) async fn run(servers: &Servers, subjects: u32, load: Load) -> Result<
         key_prefix: "bench".to_owned(),
         ..Config::default()
     };
-    let tracker = Tracker::connect(&config, ledger).await?;
+    // One connection for each subsystem, as the workers have: Redis waits for its disk once for all who have written meanwhile.
+    let mut trackers = Vec::new();
+    for _ in SUBSYSTEMS {
+        trackers.push(Tracker::connect(&config, ledger).await?);
+    }
+    let tracker = &trackers[0];
     let headers = match load {
         Load::Singles => (0..subjects).map(|n| header(ledger, n, 1)).collect::<Result<Vec<_>>>()?,
         Load::Bulk => vec![header(ledger, 0, subjects)?],
@@ -62,19 +68,8 @@ pub(crate) async fn run(servers: &Servers, subjects: u32, load: Load) -> Result<
         .iter()
         .flat_map(|it| (0..it.slices).map(move |slice| (it, slice)))
         .collect();
-    for (entry, name) in names.iter().enumerate() {
-        for chunk in slices.chunks(PIPELINE) {
-            let claims: Vec<Claim> = chunk.iter().map(|(header, slice)| claim(header, *slice, name)).collect();
-            let open = tracker.claim(&claims).await?;
-            ensure!(
-                open.iter().all(|it| matches!(it, Claimed::Open { .. })),
-                "a slice was not open: {open:?}"
-            );
-            let marks: Vec<Mark> = chunk.iter().map(|(header, slice)| mark(header, *slice, entry)).collect();
-            let marked = tracker.mark(&marks).await?;
-            ensure!(marked.iter().all(|it| matches!(it, Marked::Ok { .. })), "a mark was refused");
-        }
-    }
+    let subsystems = trackers.iter().zip(&names).enumerate();
+    try_join_all(subsystems.map(|(entry, (tracker, name))| work(tracker, &slices, entry, name))).await?;
     seconds += begun.elapsed().as_secs_f64();
     let open_bytes = redis_memory(&servers.redis).await? - before;
 
@@ -88,6 +83,22 @@ pub(crate) async fn run(servers: &Servers, subjects: u32, load: Load) -> Result<
     let requests: Vec<RequestKey> = headers.iter().map(|it| it.request).collect();
     tracker.forget(&requests).await?;
     Ok(Calls { seconds, open_bytes })
+}
+
+/// One subsystem's calls.
+async fn work(tracker: &Tracker, slices: &[(&Header, u32)], entry: usize, name: &SubsystemName) -> Result<()> {
+    for chunk in slices.chunks(PIPELINE) {
+        let claims: Vec<Claim> = chunk.iter().map(|(header, slice)| claim(header, *slice, name)).collect();
+        let open = tracker.claim(&claims).await?;
+        ensure!(
+            open.iter().all(|it| matches!(it, Claimed::Open { .. })),
+            "a slice was not open: {open:?}"
+        );
+        let marks: Vec<Mark> = chunk.iter().map(|(header, slice)| mark(header, *slice, entry)).collect();
+        let marked = tracker.mark(&marks).await?;
+        ensure!(marked.iter().all(|it| matches!(it, Marked::Ok { .. })), "a mark was refused");
+    }
+    Ok(())
 }
 
 fn header(ledger: LedgerId, n: u32, subjects: u32) -> Result<Header> {
