@@ -76,7 +76,6 @@ async fn measured(fleet: &Fleet, subjects: u32) -> Result<Run> {
     let file = fleet.world.file("people.csv", people)?;
     let mut role = fleet.start().await?;
     let processes = Processes::servers()?.and("fleet", role.pid());
-    let redis_before = redis_memory(&fleet.servers.redis).await?;
     let watch = Watch::start(processes.clone());
     let cpu_before = processes.cpu();
     let begun = Instant::now();
@@ -86,7 +85,7 @@ async fn measured(fleet: &Fleet, subjects: u32) -> Result<Run> {
         .await?
         .done()?;
     let upload_seconds = begun.elapsed().as_secs_f64();
-    let way = Box::pin(followed(&mut role, subjects)).await?;
+    let way = Box::pin(followed(&mut role, subjects, fleet.world.name())).await?;
     let cpu = spent(&cpu_before, &processes.cpu());
     let samples = watch.end();
     role.term().await?;
@@ -99,7 +98,7 @@ async fn measured(fleet: &Fleet, subjects: u32) -> Result<Run> {
         stretches: way.stretches,
         samples,
         cpu,
-        redis_bytes: way.redis_most - redis_before,
+        redis_bytes: way.redis_most,
         ledger_bytes,
     })
 }
@@ -113,7 +112,7 @@ struct Way {
 }
 
 /// Asks over HTTP how far it is, until it is erased.
-async fn followed(role: &mut Role, subjects: u32) -> Result<Way> {
+async fn followed(role: &mut Role, subjects: u32, prefix: &str) -> Result<Way> {
     let client = reqwest::Client::new();
     let url = role.url(&format!("/v1/requests/{ID}?tenant={TENANT}"));
     let servers = Servers::of_this_run()?;
@@ -152,7 +151,7 @@ async fn followed(role: &mut Role, subjects: u32) -> Result<Way> {
             (seen, moved) = (done, Instant::now());
         }
         last = (at, done);
-        redis_most = redis_most.max(redis_memory(&servers.redis).await?);
+        redis_most = redis_most.max(redis_memory(&servers.redis, prefix).await?);
         match answer["state"].as_str() {
             Some("erased") => break,
             Some("receiving" | "running") => {}

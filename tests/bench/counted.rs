@@ -20,14 +20,14 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// As it is now. PostgreSQL tells what it counts a moment late.
+    /// As it is now. A process of PostgreSQL tells what it has counted a moment late, or when its client has gone.
     pub(crate) async fn now(servers: &Servers) -> Result<Self> {
         let mut postgres = PgConnection::connect(&servers.postgres)
             .await
             .context("connecting to PostgreSQL")?;
         let row = sqlx::query(
-            "select (select sum(xact_commit + xact_rollback) from pg_stat_database)::float8, wal_sync::float8, wal_bytes::float8 \
-             from pg_stat_wal",
+            "select (select sum(xact_commit + xact_rollback) from pg_stat_database)::float8, wal_sync::float8, \
+             (pg_current_wal_insert_lsn() - '0/0')::float8 from pg_stat_wal",
         )
         .fetch_one(&mut postgres)
         .await

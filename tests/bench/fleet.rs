@@ -52,7 +52,7 @@ pub(crate) struct Run {
     pub(crate) memory: BTreeMap<String, f64>,
     /// What the ledger's tables and indexes grew by.
     pub(crate) ledger_bytes: f64,
-    /// What Redis holds more once everybody is erased.
+    /// What Redis holds once everybody is erased.
     pub(crate) redis_bytes: f64,
     /// Rows in the ledger, by table.
     pub(crate) rows: BTreeMap<String, i64>,
@@ -165,7 +165,6 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
         Load::Singles => ("request", singles(1..subjects + 1), subjects),
         Load::Bulk => ("request.bulk", parts(subjects), 1),
     };
-    let redis_before = redis_memory(&fleet.servers.redis).await?;
     let watch = Watch::start(processes.clone());
     let cpu_before = processes.cpu();
     let counted = Counted::now(&fleet.servers).await?;
@@ -179,9 +178,9 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
     let seconds = begun.elapsed().as_secs_f64();
     let cpu = spent(&cpu_before, &processes.cpu());
     let memory = peaks(&watch.end());
-    let counted = Counted::now(&fleet.servers).await?.since(&counted);
-    let redis_bytes = redis_memory(&fleet.servers.redis).await? - redis_before;
+    let redis_bytes = redis_memory(&fleet.servers.redis, fleet.world.name()).await?;
     role.term().await?;
+    let counted = Counted::now(&fleet.servers).await?.since(&counted);
     fleet.copy.check().await?;
     let (ledger_bytes, rows) = fleet.ledger_at_end(i64::from(requests)).await?;
     Ok(Run {

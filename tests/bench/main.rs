@@ -105,20 +105,31 @@ fn size(arguments: &Arguments, whole: u32, quick: u32) -> whole::Size {
     }
 }
 
-/// What Redis has allocated, in bytes, without what it holds for connections and for its log.
-pub(crate) async fn redis_memory(url: &str) -> Result<f64> {
+/// How many keys are asked for their size; where there are more, the others are taken to be as large.
+const KEYS_ASKED_MAX: usize = 5_000;
+
+/// What Redis holds under a prefix, in bytes, what it needs to find the keys included.
+pub(crate) async fn redis_memory(url: &str, prefix: &str) -> Result<f64> {
     let client = redis::Client::open(url).context("reading the URL of Redis")?;
-    let mut connection = client
-        .get_multiplexed_async_connection()
-        .await
-        .context("connecting to Redis")?;
-    let text: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
-    let number = |name: &str| -> Result<f64> {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name).and_then(|line| line.strip_prefix(':')));
-        let line = line.with_context(|| format!("Redis does not say its {name}"))?;
-        line.trim().parse().with_context(|| format!("reading {name}"))
+    let connection = client.get_multiplexed_async_connection().await;
+    let mut connection = connection.context("connecting to Redis")?;
+    let keys: Vec<Vec<u8>> = redis::cmd("KEYS")
+        .arg(format!("{prefix}:*"))
+        .query_async(&mut connection)
+        .await?;
+    let mut sizes = redis::pipe();
+    for key in keys.iter().take(KEYS_ASKED_MAX) {
+        sizes.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0);
+    }
+    let sizes: Vec<Option<u64>> = if keys.is_empty() {
+        Vec::new()
+    } else {
+        sizes
+            .query_async(&mut connection)
+            .await
+            .context("asking Redis for the size of keys")?
     };
-    Ok(number("used_memory")? - number("mem_clients_normal")? - number("mem_aof_buffer")?)
+    let asked = sizes.len().max(1);
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok(sizes.into_iter().flatten().sum::<u64>() as f64 * keys.len() as f64 / asked as f64)
 }
