@@ -2,7 +2,7 @@
 
 use crate::{
     wire::Wire,
-    world::{V3_10, V4_0, V4_3, World, confirming, connect, deliveries, on_each_version, soon},
+    world::{V3_10, V4_0, V4_3, World, confirming, connect, deliveries, on_each_version, seen, soon},
 };
 use futures_util::StreamExt;
 use lapin::{
@@ -130,6 +130,11 @@ async fn an_ack_on_a_lost_connection_is_no_error_and_does_nothing() {
         wire.cut();
         let message = world.arrived(&queue).await;
         assert!(message.delivery.redelivered);
+        // The broker may know before the client does.
+        seen("the end of the connection", async || {
+            (!connection.status().connected()).then_some(())
+        })
+        .await;
         assert!(!held.ack(BasicAckOptions::default()).await.unwrap());
         World::reject(&message).await;
         world.arrived(&queue).await;
