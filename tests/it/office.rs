@@ -116,7 +116,12 @@ impl Office {
         let fault = &line(&answer, subsystem)["fault"];
         let (meaning, advice) = (text(&fault["meaning"])?, text(&fault["advice"])?);
         let tenant = text(&answer["tenant"])?;
-        let status = self.world.command(&["status", id, "--tenant", tenant]).await?.done()?.stdout;
+        // A task whose report is still on its way may be taken for open once more before it needs attention for good.
+        let says_why = || async {
+            let status = self.world.command(&["status", id, "--tenant", tenant]).await.ok()?;
+            Some(status.done().ok()?.stdout).filter(|said| said.contains(code))
+        };
+        let status = eventually(&format!("`status` says {code}"), PATIENCE, says_why).await?;
         for word in [code, source, meaning, advice, "must act"] {
             ensure!(status.contains(word), "`status` does not say {word:?}:\n{status}");
         }
