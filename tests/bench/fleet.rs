@@ -17,6 +17,7 @@ use crate::{
     estate::{Copy, Estate, TENANT, execute, single, users},
     machine::{Processes, Watch, peaks, spent},
     post::Post,
+    profile::Profile,
     redis_memory,
 };
 
@@ -39,6 +40,15 @@ pub(crate) enum Load {
     Singles,
     /// One request in parts.
     Bulk,
+}
+
+impl Load {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Singles => "singles",
+            Self::Bulk => "bulk",
+        }
+    }
 }
 
 /// What one run took.
@@ -168,6 +178,7 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
     let watch = Watch::start(processes.clone());
     let cpu_before = processes.cpu();
     let counted = Counted::now(&fleet.servers).await?;
+    let profile = Profile::start(load.name(), role.pid(), &fleet.servers.postgres).await?;
     let begun = Instant::now();
     let published = post.publish_all("erasure", key, &bodies);
     let erased = async {
@@ -178,6 +189,9 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
     let seconds = begun.elapsed().as_secs_f64();
     let cpu = spent(&cpu_before, &processes.cpu());
     let memory = peaks(&watch.end());
+    if let Some(profile) = profile {
+        profile.end(&fleet.servers.postgres, subjects).await?;
+    }
     let redis_bytes = redis_memory(&fleet.servers.redis, fleet.world.name()).await?;
     role.term().await?;
     let counted = Counted::now(&fleet.servers).await?.since(&counted);

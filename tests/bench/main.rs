@@ -10,6 +10,7 @@ mod machine;
 mod mixed;
 mod polls;
 mod post;
+mod profile;
 mod report;
 mod whole;
 
@@ -55,6 +56,9 @@ struct Arguments {
     /// Without Celery.
     #[arg(long)]
     without_celery: bool,
+    /// Looks where the time goes; see `tests/bench/run`.
+    #[arg(long)]
+    profile: bool,
     /// Where the chart and the JSON are written.
     #[arg(long)]
     out: PathBuf,
@@ -63,6 +67,10 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    std::fs::create_dir_all(&arguments.out).with_context(|| format!("making {}", arguments.out.display()))?;
+    if arguments.profile {
+        profile::ask_for(&arguments.out);
+    }
     let mut report = report::Report::new();
     for workload in Workload::value_variants().iter().copied() {
         // Quickly, only the whole job is measured, unless something else is asked for.
@@ -87,7 +95,6 @@ async fn main() -> Result<()> {
         let celery = Box::pin(whole::Celery::run(people, runs)).await.context("measuring Celery")?;
         beside.into_iter().for_each(|figures| celery.beside(figures));
     }
-    std::fs::create_dir_all(&arguments.out).with_context(|| format!("making {}", arguments.out.display()))?;
     report::write_chart(&report, &arguments.out.join("bench.svg"))?;
     let path = arguments.out.join("bench.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report)?).with_context(|| format!("writing {}", path.display()))?;

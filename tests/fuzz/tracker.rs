@@ -67,16 +67,18 @@ fn valid(name: &str, written: &[u8]) {
 
 fn hash(body: &[u8]) {
     let request = RequestKey::from_uuid(Uuid::from_u128(7));
-    let fields = fields(body);
+    let mut fields = fields(body);
+    // As the partition's plans have it.
+    let plan = fields.remove(&b"plan"[..]).unwrap_or_default();
     let slices = fields
         .get(&b"c"[..])
         .and_then(|it| std::str::from_utf8(it).ok()?.parse::<u32>().ok());
     if slices.is_some_and(|slices| slices > 100_000) && fields.get(&b"n"[..]).is_some_and(|it| it.len() > 5) {
         return; // as many people as a request may have: true, and slow
     }
-    let Some(read) = fuzz::read(request, &fields) else { return };
+    let Some(read) = fuzz::read(request, &fields, &plan) else { return };
     let (header, subjects) = (&read.header, read.header.subjects);
-    let again = fuzz::read(request, &fuzz::written(header)).expect("what we write is one of ours");
+    let again = fuzz::read(request, &fuzz::written(header), &fuzz::plan_written(header)).expect("what we write is one of ours");
     assert_eq!(&again.header, header, "a header is read as it was written");
     assert!(again.evidence.bits.is_empty(), "a header alone is no evidence");
     assert!(u64::from(header.slices) <= subjects.max(1), "no slice is empty");

@@ -21,6 +21,23 @@ fn letter_and_rest(value: Value) -> Result<(u8, Vec<Value>), Error> {
     Ok((*letter.first().ok_or_else(unreadable)?, parts))
 }
 
+/// The answers of a script, one for each request.
+pub(crate) fn list(value: Value) -> Result<Vec<Value>, Error> {
+    redis::from_redis_value(value).map_err(|_| unreadable())
+}
+
+/// The answer for one request, or what went wrong with it: `!` and what Redis said.
+pub(crate) fn or_refused(doing: &'static str, value: Value) -> Result<Value, Error> {
+    match &value {
+        Value::Array(parts) if parts.first() == Some(&Value::BulkString(b"!".to_vec())) => {
+            let text = parts.get(1).cloned().map(redis::from_redis_value::<String>);
+            let text = text.and_then(Result::ok).unwrap_or_default();
+            Err(Error::refused(doing, text))
+        }
+        _ => Ok(value),
+    }
+}
+
 pub(crate) fn claimed(value: Value) -> Result<Claimed, Error> {
     match letter_and_rest(value)? {
         (b'O', rest) => open(Value::Array(rest)),

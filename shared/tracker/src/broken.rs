@@ -7,34 +7,38 @@ use std::borrow::Cow;
 const BREAKS: [(Rule, &str, &str); 5] = [
     (
         Rule::BitsNotCounter,
-        "if fresh and all_fresh then rec.at = now_ms() end\n",
+        "if fresh and all_fresh then rec.at = struct.pack('>I6', now_ms()) end\n",
         "local marked = 0
-for i = 1, 16 do marked = marked + ones(bor(given[1][i], given[2][i], given[3][i])) end
-marked = redis.call('HINCRBY', h.store, 'X' .. name, marked)
-if marked >= rec.count then rec[1] = cut(string.rep('\\255', 64), rec.count) end
+for i = 1, rec.words do
+  for k = 1, 3 do marked = marked + ones(word_at(A[4 + k], i * 4 - 3, i * 4)) end
+end
+marked = call('HINCRBY', h.store, 'X' .. name, marked)
+if marked >= rec.count then
+  for i = 1, rec.words do rec[i] = whole_word(rec.count, i) end
+end
 ",
     ),
     (
         Rule::MissingIsNotDone,
-        "'*', 'r', ARGV[2])\n  return { 'U' }\n",
-        "'*', 'r', ARGV[2])\n  return { 'F' }\n",
+        "'*', 'r', REQUEST)\n  return { 'U' }\n",
+        "'*', 'r', REQUEST)\n  return { 'F' }\n",
     ),
     (
         Rule::CompleteByPlan,
-        "      if not is_full(h, entry) then return 0 end\n      any = true\n",
-        "      local seen = redis.call('HEXISTS', H, 'C' .. entry.at) == 1
-      if seen and not is_full(h, entry) then return 0 end
-      any = any or seen
+        "      if not is_full(h, entry, recs) then return 0 end\n      any = true\n",
+        "      local seen = call('HGET', h.store, name_of(h, entry.at, 0))
+      if seen and not is_full(h, entry, recs) then return 0 end
+      any = any or seen ~= false
 ",
     ),
     (
         Rule::BoundEvidenceKey,
-        "if found.evidence ~= ARGV[6] then return { 'S', found.evidence } end\n",
+        "if found.evidence ~= A[4] then return { 'S', found.evidence } end\n",
         "",
     ),
     (
         Rule::BoundEvidenceKey,
-        "if not entry.live or entry.evidence ~= ARGV[5] then return { 'S' } end\n",
+        "if not entry.live or entry.evidence ~= A[3] then return { 'S' } end\n",
         "if not entry.live then return { 'S' } end\n",
     ),
 ];

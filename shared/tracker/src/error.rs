@@ -59,6 +59,11 @@ impl Error {
         }
     }
 
+    pub(crate) fn refused(doing: &'static str, words: String) -> Self {
+        let source = Source(words);
+        Self::Refused { doing, source }
+    }
+
     pub(crate) fn from_redis(doing: &'static str, error: &redis::RedisError) -> Self {
         let source = Source(error.to_string());
         let no_answer =

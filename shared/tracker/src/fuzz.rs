@@ -21,12 +21,13 @@ pub struct Read {
     pub outstanding: Vec<Outstanding>,
 }
 
-/// Reads a hash that holds header and evidence; `None` when it is not one of ours.
+/// Reads a hash that holds header and evidence, of a plan of which this is the text; `None` when they are not ours.
 #[must_use]
-pub fn read(request: RequestKey, fields: &Hash) -> Option<Read> {
-    let stored = Stored::read(request, fields)?;
+pub fn read(request: RequestKey, fields: &Hash, plan: &[u8]) -> Option<Read> {
+    let plan = header::read_plan(plan)?;
+    let stored = Stored::read(request, fields, plan.clone())?;
     Some(Read {
-        progress: header::progress(request, fields)?,
+        progress: header::progress(request, fields, plan)?,
         evidence: reading::evidence(&stored, fields),
         outstanding: reading::outstanding(&stored, fields),
         header: stored.header,
@@ -42,16 +43,18 @@ pub fn written(header: &Header) -> Hash {
     put("s", header::state_letter(header.state).to_string());
     put("n", header.subjects.to_string());
     put("c", header.slices.to_string());
-    put("v", header.plan.version().to_string());
     put("f", header::flags(header).to_string());
     put("g", header.generation.to_string());
     if let Some(at) = header.finished_at {
         put("z", at.0.to_string());
     }
-    for (at, entry) in header.plan.entries().iter().enumerate() {
-        fields.insert(at.to_string().into_bytes(), header::plan_entry(entry));
-    }
     fields
+}
+
+/// A plan as the scripts store it.
+#[must_use]
+pub fn plan_written(header: &Header) -> Vec<u8> {
+    header::plan_text(&header.plan)
 }
 
 /// Reads a note.

@@ -4,23 +4,26 @@
 //!
 //! | field | holds |
 //! |---|---|
-//! | `a` | 16 bytes ledger, then 6 bytes each: received, accepted, due |
-//! | `o` | operation and lane, a letter each |
+//! | `a` | 16 bytes ledger, 6 bytes each: received, accepted, due; a letter each: operation and lane |
 //! | `s` | state, a letter; capital when final |
+//! | `p` | the id of the plan, 8 bytes, by which its text is found in the partition's plans |
 //! | `t`, `T`, `O` | tenant; ticket and options (JSON), when any |
 //! | `u` or `i` | the request id: 16 bytes when it is a UUID as usually written, its text otherwise |
-//! | `n`, `c` | number of subjects; of slices, when more than one |
+//! | `n`, `c` | number of subjects; of slices: each when not one |
 //! | `b` | present when evidence is kept in a hash of its own |
-//! | `g`, `f` | generation; flags (1 overdue, 2 at risk), when any |
+//! | `g`, `f` | generation, when not 1; flags (1 overdue, 2 at risk), when any |
 //! | `k`, `K` | the wrapped data key; which key opens it |
 //! | `z` | when it was finished |
-//! | `v`, `0`, `1`, … | the plan: how many entries; each a letter for the phase, 16 bytes evidence key, the subsystem |
 //! | `x` | the plan version for which the outbox was told |
-//! | `q` | sequence, raised by every script |
-//! | `P`, `C0`, `N0`, … | counts of people; counts and note of an entry |
-//! | `0.0`, `l0.0`, `d0.0`, … | evidence, lease and due of (entry, slice) |
+//! | `N0`, … | note of an entry |
+//!
+//! Where evidence is in a hash of its own, that hash holds `0.0`, `l0.0`, `d0.0`, …: evidence, lease and due of (entry, slice); and
+//! the header holds counts of people, `P`, and of each entry, `C0`, …. Otherwise the header holds `0`, `l0`, `d0`, …: evidence, lease
+//! and due of each entry in the only slice, which say the counts as well; and once it is final, in their place, `C`: counts of people
+//! and of each entry.
 
-use crate::note;
+use crate::record::{self, Record};
+use crate::{keys, note};
 use erasure_protocol::{
     Counts, EntryProgress, EvidenceKey, Header, KeyId, Lane, LedgerId, Millis, Operation, Options, Phase, Plan, PlanEntry,
     Progress, RequestId, RequestKey, RequestState, Sealed, SubsystemName, TenantId, WrappedKey,
@@ -74,24 +77,49 @@ fn lane_letter(lane: Lane) -> char {
     }
 }
 
-/// An entry of the plan as it is stored.
-pub(crate) fn plan_entry(entry: &PlanEntry) -> Vec<u8> {
-    let mut bytes = phase_letter(entry.phase).to_string().into_bytes();
-    bytes.extend_from_slice(&entry.evidence.0);
-    bytes.extend_from_slice(entry.subsystem.as_str().as_bytes());
-    bytes
+/// The name of a plan, made of what it says.
+pub(crate) type PlanId = [u8; 8];
+
+/// A plan as it is stored: of each entry a letter for the phase, 16 bytes evidence key, the length of the subsystem's name, the name.
+pub(crate) fn plan_text(plan: &Plan) -> Vec<u8> {
+    let mut text = Vec::with_capacity(plan.entries().len() * 32);
+    for entry in plan.entries() {
+        let name = entry.subsystem.as_str().as_bytes();
+        text.extend_from_slice(phase_letter(entry.phase).to_string().as_bytes());
+        text.extend_from_slice(&entry.evidence.0);
+        text.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        text.extend_from_slice(name);
+    }
+    text
 }
 
-fn read_plan_entry(bytes: &[u8]) -> Option<PlanEntry> {
-    let (phase, rest) = bytes.split_first()?;
-    let (evidence, subsystem) = rest.split_first_chunk::<16>()?;
-    Some(PlanEntry {
-        phase: [Phase::Hide, Phase::Purge]
-            .into_iter()
-            .find(|it| phase_letter(*it) == char::from(*phase))?,
-        subsystem: SubsystemName::new(text(subsystem)?).ok()?,
-        evidence: EvidenceKey(*evidence),
-    })
+/// FNV-1a of the text. The scripts refuse a second text under one id.
+pub(crate) fn plan_id(text: &[u8]) -> PlanId {
+    keys::fnv(text).to_be_bytes()
+}
+
+/// `None` when it is no plan of ours.
+pub(crate) fn read_plan(mut text: &[u8]) -> Option<Plan> {
+    let mut entries = Vec::new();
+    while let Some((phase, rest)) = text.split_first() {
+        let (evidence, rest) = rest.split_first_chunk::<16>()?;
+        let (length, rest) = rest.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        entries.push(PlanEntry {
+            phase: [Phase::Hide, Phase::Purge]
+                .into_iter()
+                .find(|it| phase_letter(*it) == char::from(*phase))?,
+            subsystem: SubsystemName::new(std::str::from_utf8(name).ok()?).ok()?,
+            evidence: EvidenceKey(*evidence),
+        });
+        text = rest;
+    }
+    Some(Plan::new(entries))
+}
+
+/// The id of the plan that a header names.
+pub(crate) fn plan_of(fields: &Fields) -> Option<PlanId> {
+    get(fields, "p")?.try_into().ok()
 }
 
 /// The fields that are written whenever the ledger projects: everything but plan, size, state and flags.
@@ -100,12 +128,10 @@ pub(crate) fn fields(header: &Header) -> Vec<(&'static str, Vec<u8>)> {
     for time in [header.received_at, header.accepted_at, header.due_at] {
         times.extend_from_slice(&time.0.max(0).to_be_bytes()[2..]);
     }
-    let kind = [operation_letter(header.operation), lane_letter(header.lane)]
-        .iter()
-        .collect::<String>();
+    let kind = [operation_letter(header.operation), lane_letter(header.lane)];
+    times.extend_from_slice(kind.iter().collect::<String>().as_bytes());
     let mut fields = vec![
         ("a", times),
-        ("o", kind.into_bytes()),
         ("t", header.tenant.as_str().as_bytes().to_vec()),
     ];
     let id = header.request_id.as_str();
@@ -147,6 +173,11 @@ fn number<T: std::str::FromStr>(fields: &Fields, name: &str) -> Option<T> {
     text(get(fields, name)?)?.parse().ok()
 }
 
+/// What is left out is one.
+fn number_or_one<T: std::str::FromStr + From<u8>>(fields: &Fields, name: &str) -> Option<T> {
+    get(fields, name).map_or(Some(T::from(1)), |it| text(it)?.parse().ok())
+}
+
 /// The number in a field, for the bookkeeping fields of (entry, slice).
 pub(crate) fn first_number(bytes: Option<&Vec<u8>>) -> i64 {
     let first = |bytes: &Vec<u8>| text(bytes)?.split(' ').next()?.parse().ok();
@@ -166,22 +197,18 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Reads a header; `None` when there is none, or not one of ours.
-    pub(crate) fn read(request: RequestKey, fields: &Fields) -> Option<Self> {
+    /// Reads a header with its plan; `None` when there is none, or not one of ours.
+    pub(crate) fn read(request: RequestKey, fields: &Fields, plan: Plan) -> Option<Self> {
         let times = get(fields, "a")?;
-        let kind = text(get(fields, "o")?)?;
+        let kind = text(times.get(34..)?)?;
         let (operation, lane) = (kind.chars().next()?, kind.chars().nth(1)?);
         let state = text(get(fields, "s")?)?.chars().next()?;
         let id = match get(fields, "u") {
             Some(bytes) => Uuid::from_slice(bytes).ok()?.as_hyphenated().to_string(),
             None => text(get(fields, "i")?)?.to_owned(),
         };
-        let version: u32 = number(fields, "v")?;
-        let entries: Option<Vec<_>> = (0..version)
-            .map(|at| read_plan_entry(get(fields, &at.to_string())?))
-            .collect();
         let flags: u8 = number(fields, "f").unwrap_or(0);
-        let (subjects, slices): (u64, u32) = (number(fields, "n")?, number(fields, "c").unwrap_or(1));
+        let (subjects, slices): (u64, u32) = (number_or_one(fields, "n")?, number_or_one(fields, "c")?);
         // A slice without a subject is nobody's: a number that memory would be asked for, and no request.
         if u64::from(slices) > subjects.max(1) {
             return None;
@@ -196,7 +223,7 @@ impl Stored {
                 .into_iter()
                 .find(|it| operation_letter(*it) == operation)?,
             lane: Lane::ALL.into_iter().find(|it| lane_letter(*it) == lane)?,
-            plan: Plan::new(entries?),
+            plan,
             subjects,
             slices,
             key: get(fields, "K")
@@ -217,29 +244,60 @@ impl Stored {
             inline: get(fields, "b").is_none(),
         })
     }
+
+    /// The field with the evidence of an entry in a slice.
+    pub(crate) fn name_of(&self, entry: usize, slice: u32) -> String {
+        if self.inline {
+            entry.to_string()
+        } else {
+            format!("{entry}.{slice}")
+        }
+    }
 }
 
 /// Reads a header with its counts; `None` when there is none, or not one of ours.
-pub(crate) fn progress(request: RequestKey, fields: &Fields) -> Option<Progress> {
-    let header = Stored::read(request, fields)?.header;
-    let counts_of = |name: &str| counts(get(fields, name).and_then(text).unwrap_or_default(), header.subjects);
-    let entries = (0..header.plan.entries().len())
-        .map(|at| EntryProgress {
-            counts: counts_of(&format!("C{at}")),
-            note: get(fields, &format!("N{at}")).and_then(text).and_then(note::decode),
-        })
-        .collect();
+pub(crate) fn progress(request: RequestKey, fields: &Fields, plan: Plan) -> Option<Progress> {
+    let stored = Stored::read(request, fields, plan)?;
+    let subjects = stored.header.subjects;
+    let text_of = |name: &str| get(fields, name).and_then(text).unwrap_or_default();
+    let entries = 0..stored.header.plan.entries().len();
+    let (people, of_entries): (Counts, Vec<Counts>) = match get(fields, "C").and_then(text) {
+        Some(all) => {
+            let mut all = all.split(',').map(|it| counts(it, subjects));
+            let mut next = || all.next().unwrap_or_else(|| counts("", subjects));
+            (next(), entries.map(|_| next()).collect())
+        }
+        None if stored.inline => {
+            let record = |at: usize| get(fields, &at.to_string()).map(Record::parse).unwrap_or_default();
+            let records: Vec<Record> = entries.map(record).collect();
+            let people = record::people(&stored.header.plan, &records).map_or_else(|| counts("", subjects), |it| it.of(subjects));
+            (people, records.iter().map(|it| it.classes().of(subjects)).collect())
+        }
+        None => (
+            counts(text_of("P"), subjects),
+            entries.map(|at| counts(text_of(&format!("C{at}")), subjects)).collect(),
+        ),
+    };
+    let entry = |(at, counts)| EntryProgress {
+        counts,
+        note: get(fields, &format!("N{at}")).and_then(text).and_then(note::decode),
+    };
     Some(Progress {
-        entries,
-        people: counts_of("P"),
-        header,
+        entries: of_entries.into_iter().enumerate().map(entry).collect(),
+        people,
+        header: stored.header,
     })
 }
 
-/// The stored six numbers; who is in none of them is in progress, so that the sum is always that of the subjects.
+/// The stored six numbers.
 fn counts(text: &str, subjects: u64) -> Counts {
+    sorted(text.split(' ').map(|word| word.parse().unwrap_or(0)), subjects)
+}
+
+/// Erased, nothing held, retained, failed, pending, retrying; who is in none of them is in progress, so that the sum is always that
+/// of the subjects.
+pub(crate) fn sorted(mut numbers: impl Iterator<Item = u64>, subjects: u64) -> Counts {
     let mut left = subjects;
-    let mut numbers = text.split(' ').map(|word| word.parse::<u64>().unwrap_or(0));
     let mut next = || {
         let some = numbers.next().unwrap_or(0).min(left);
         left -= some;

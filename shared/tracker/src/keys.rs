@@ -22,13 +22,7 @@ impl Keys {
 
     /// The partition of a request: FNV-1a of its key.
     pub(crate) fn partition(&self, request: RequestKey) -> u16 {
-        let hash = request
-            .as_uuid()
-            .as_bytes()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+        let hash = fnv(request.as_uuid().as_bytes());
         u16::try_from(hash % u64::from(self.partitions)).unwrap_or(0)
     }
 
@@ -61,16 +55,39 @@ impl Keys {
         format!("{}:meta", self.stem)
     }
 
-    /// All keys that a script on a request may touch, in the order the scripts expect.
-    pub(crate) fn of(&self, request: RequestKey) -> Vec<String> {
-        let partition = self.partition(request);
-        vec![
-            self.header(request),
-            self.bits(request),
+    /// The plans of a partition's requests by their id, a hash.
+    pub(crate) fn plans(&self, partition: u16) -> String {
+        format!("{}:{{{partition}}}:plans", self.stem)
+    }
+
+    /// Raised by every script, a hash.
+    fn sequence(&self, partition: u16) -> String {
+        format!("{}:{{{partition}}}:seq", self.stem)
+    }
+
+    /// The keys of a partition that a script on its requests may touch, in the order the scripts expect.
+    pub(crate) fn of_partition(&self, partition: u16) -> [String; 4] {
+        [
             self.want(partition),
             self.outbox(partition),
+            self.plans(partition),
+            self.sequence(partition),
         ]
     }
+
+    /// The keys of one request, in the order the scripts expect.
+    pub(crate) fn of(&self, request: RequestKey) -> [String; 2] {
+        let header = self.header(request);
+        let bits = format!("{header}:b");
+        [header, bits]
+    }
+}
+
+/// FNV-1a, 64 bits.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -83,7 +100,8 @@ mod tests {
         let keys = Keys::new("er", LedgerId(Uuid::from_u128(7 << 100)), 16);
         let request = RequestKey::from_uuid(Uuid::from_u128(99));
         let tag = |key: &str| key.split(['{', '}']).nth(1).map(str::to_owned);
-        let tags: Vec<_> = keys.of(request).iter().map(|key| tag(key)).collect();
+        let all = [&keys.of(request)[..], &keys.of_partition(keys.partition(request))].concat();
+        let tags: Vec<_> = all.iter().map(|key| tag(key)).collect();
         assert!(
             tags.iter().all(|it| *it == Some(keys.partition(request).to_string())),
             "{tags:?}"

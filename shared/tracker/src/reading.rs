@@ -1,11 +1,16 @@
 //! What can be read of a request: progress, evidence, what is outstanding, one person.
 
 use crate::connection::Routed;
-use crate::header::{self, Fields, Stored, first_number};
+use crate::header::{self, Fields, PlanId, Stored, first_number};
 use crate::record::Record;
 use crate::{Error, Evidence, EvidenceBits, Outstanding, OutstandingSlices, PersonTask, Tracker, VerifiedAt, answer};
-use erasure_protocol::{Done, Mask, Millis, Progress, RequestKey, SLICE_SUBJECTS_MAX};
+use erasure_protocol::{Done, Mask, Millis, Plan, Progress, RequestKey, SLICE_SUBJECTS_MAX};
 use redis::{Cmd, Value};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// How many plans are kept at hand. Few exist at a time: one for each state of the stores and the data map.
+const PLANS_KEPT_MAX: usize = 1_000;
 
 impl Tracker {
     /// How far requests are, in one read each. `None` where the tracker does not know.
@@ -18,11 +23,12 @@ impl Tracker {
             .map(|it| self.read_hash(*it, self.keys().header(*it)))
             .collect();
         let answers = self.connection.commands("reading progress", reads).await?;
-        let read = |(request, answer): (&RequestKey, Value)| {
-            let progress = header::progress(*request, &answer::fields(answer)?);
-            Ok(progress.filter(|it| it.header.ledger == self.shared.ledger))
+        let found = self.with_plans(requests, answers).await?;
+        let read = |(request, (fields, plan)): (&RequestKey, (Fields, Option<Plan>))| {
+            let progress = header::progress(*request, &fields, plan?);
+            progress.filter(|it| it.header.ledger == self.shared.ledger)
         };
-        requests.iter().zip(answers).map(read).collect()
+        Ok(requests.iter().zip(found).map(read).collect())
     }
 
     /// All evidence of an open request. `None` when the tracker does not know it, or has it as final.
@@ -42,8 +48,8 @@ impl Tracker {
         let headers = requests.iter().map(|it| self.read_hash(*it, self.keys().header(*it)));
         let answers = self.connection.commands("reading requests", headers.collect()).await?;
         let mut found = Vec::with_capacity(requests.len());
-        for (request, answer) in requests.iter().zip(answers) {
-            found.push(self.open_one(*request, answer::fields(answer)?));
+        for (request, (fields, plan)) in requests.iter().zip(self.with_plans(requests, answers).await?) {
+            found.push(self.open_one(*request, fields, plan));
         }
         // The bits of a request of one slice are in its header.
         let elsewhere: Vec<RequestKey> = requests
@@ -103,7 +109,7 @@ impl Tracker {
             self.keys().bits(request)
         });
         live.iter().for_each(|entry| {
-            command.arg(format!("{entry}.{slice}"));
+            command.arg(stored.name_of(*entry, slice));
         });
         let answer = self.connection.one("reading a person's tasks", &command).await?;
         let raw: Vec<Option<Vec<u8>>> = redis::from_redis_value(answer).map_err(|_| Error::Unreadable { what: "evidence" })?;
@@ -127,13 +133,65 @@ impl Tracker {
 
     async fn read_header(&self, request: RequestKey) -> Result<Option<(Stored, Fields)>, Error> {
         let (_, command) = self.read_hash(request, self.keys().header(request));
-        let fields = answer::fields(self.connection.one("reading a request", &command).await?)?;
-        Ok(self.open_one(request, fields))
+        let answer = self.connection.one("reading a request", &command).await?;
+        let found = self.with_plans(&[request], vec![answer]).await?.into_iter().next();
+        Ok(found.and_then(|(fields, plan)| self.open_one(request, fields, plan)))
+    }
+
+    /// The fields of headers, each with the plan that it names. A plan is asked for once: under its id it never says anything else.
+    async fn with_plans(&self, requests: &[RequestKey], answers: Vec<Value>) -> Result<Vec<(Fields, Option<Plan>)>, Error> {
+        let headers: Vec<Fields> = answers.into_iter().map(answer::fields).collect::<Result<_, _>>()?;
+        let ids: Vec<Option<PlanId>> = headers.iter().map(header::plan_of).collect();
+        let mut new = BTreeMap::new();
+        {
+            let known = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            for (request, id) in requests.iter().zip(&ids) {
+                if let Some(id) = id.filter(|id| !known.contains_key(id)) {
+                    new.entry(id).or_insert(*request);
+                }
+            }
+        }
+        if !new.is_empty() {
+            self.learn_plans(&new).await?;
+        }
+        let known = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = |id: &Option<PlanId>| id.and_then(|id| known.get(&id).cloned());
+        Ok(headers
+            .into_iter()
+            .zip(&ids)
+            .map(|(fields, id)| (fields, plan(id)))
+            .collect())
+    }
+
+    /// Asks for plans where a request of each is.
+    async fn learn_plans(&self, wanted: &BTreeMap<PlanId, RequestKey>) -> Result<(), Error> {
+        let read = |(id, request): (&PlanId, &RequestKey)| {
+            let mut command = redis::cmd("HGET");
+            command.arg(self.keys().plans(self.keys().partition(*request))).arg(id);
+            self.routed(*request, command)
+        };
+        let answers = self
+            .connection
+            .commands("reading plans", wanted.iter().map(read).collect())
+            .await?;
+        let mut plans = Vec::new();
+        for (id, answer) in wanted.keys().zip(answers) {
+            let text: Option<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| Error::Unreadable { what: "a plan" })?;
+            // A text that is not what its id says would be somebody else's plan.
+            let text = text.filter(|text| header::plan_id(text) == *id);
+            plans.extend(text.and_then(|text| header::read_plan(&text)).map(|plan| (*id, plan)));
+        }
+        let mut known = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() > PLANS_KEPT_MAX {
+            known.clear();
+        }
+        known.extend(plans);
+        Ok(())
     }
 
     /// The header of a request that is this ledger's and open.
-    fn open_one(&self, request: RequestKey, fields: Fields) -> Option<(Stored, Fields)> {
-        let stored = Stored::read(request, &fields);
+    fn open_one(&self, request: RequestKey, fields: Fields, plan: Option<Plan>) -> Option<(Stored, Fields)> {
+        let stored = Stored::read(request, &fields, plan?);
         let ours = |it: &Stored| it.header.ledger == self.shared.ledger && !it.header.state.is_final();
         stored.filter(ours).map(|it| (it, fields))
     }
@@ -160,7 +218,7 @@ pub(crate) fn evidence(stored: &Stored, fields: &Fields) -> Evidence {
         plan_version: stored.header.plan.version(),
         ..Evidence::default()
     };
-    for (entry, slice, record) in records(fields) {
+    for (entry, slice, record) in records(stored, fields) {
         let bits = Done::ALL.into_iter().map(|done| EvidenceBits {
             entry,
             slice,
@@ -183,7 +241,7 @@ pub(crate) fn evidence(stored: &Stored, fields: &Fields) -> Evidence {
 pub(crate) fn outstanding(stored: &Stored, fields: &Fields) -> Vec<Outstanding> {
     let subjects = usize::try_from(stored.header.subjects).unwrap_or(SLICE_SUBJECTS_MAX);
     let one = |entry: usize, slice: u32| {
-        let name = format!("{entry}.{slice}");
+        let name = stored.name_of(entry, slice);
         let record = fields
             .get(name.as_bytes())
             .map(|bytes| Record::parse(bytes))
@@ -210,13 +268,13 @@ pub(crate) fn outstanding(stored: &Stored, fields: &Fields) -> Vec<Outstanding> 
 }
 
 /// The records among the fields of a hash, in order.
-fn records(fields: &Fields) -> Vec<(usize, u32, Record)> {
+fn records(stored: &Stored, fields: &Fields) -> Vec<(usize, u32, Record)> {
     let place = |name: &[u8]| -> Option<(usize, u32)> {
         let text = std::str::from_utf8(name).ok()?;
-        let (entry, slice) = text.split_once('.')?;
+        let (entry, slice) = if stored.inline { (text, "0") } else { text.split_once('.')? };
         let place: (usize, u32) = (entry.parse().ok()?, slice.parse().ok()?);
         // As the scripts write it: `0.00` is no slice of anybody, and no evidence.
-        (format!("{}.{}", place.0, place.1) == text).then_some(place)
+        (stored.name_of(place.0, place.1) == text).then_some(place)
     };
     let mut records: Vec<_> = fields
         .iter()

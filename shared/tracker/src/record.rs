@@ -1,7 +1,7 @@
 //! The evidence of one entry of the plan in one slice, as the scripts store it.
 
-use crate::TaskState;
-use erasure_protocol::{Done, Mask, Millis};
+use crate::{TaskState, header};
+use erasure_protocol::{Counts, Done, Mask, Millis, Plan, SLICE_SUBJECTS_MAX};
 
 /// See `scripts/common.lua` for the layout: 6 bytes time, 2 bytes count, six bitmaps, trailing zero bytes left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,21 @@ impl Record {
         }
     }
 
+    /// Each task in one class at most.
+    pub(crate) fn classes(&self) -> Classes {
+        let done = self.done();
+        let failed = self.failed.without(&done);
+        let pending = self.pending.without(&done).without(&failed);
+        Classes {
+            erased: self.erased.without(&self.retained),
+            nothing_held: self.nothing_held.without(&self.retained).without(&self.erased),
+            retained: self.retained,
+            failed,
+            pending,
+            retrying: self.retrying.without(&done).without(&failed).without(&pending),
+        }
+    }
+
     /// What is known of the task at a position.
     pub(crate) fn state(&self, at: usize) -> TaskState {
         let order = [
@@ -67,6 +82,63 @@ impl Record {
             .find(|(mask, _)| mask.has(at))
             .map_or(TaskState::InProgress, |(_, state)| *state)
     }
+}
+
+/// Tasks or people, each in one class at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Classes {
+    erased: Mask,
+    nothing_held: Mask,
+    retained: Mask,
+    failed: Mask,
+    pending: Mask,
+    retrying: Mask,
+}
+
+impl Classes {
+    /// How many are in each class.
+    pub(crate) fn of(&self, subjects: u64) -> Counts {
+        let masks = [
+            self.erased,
+            self.nothing_held,
+            self.retained,
+            self.failed,
+            self.pending,
+            self.retrying,
+        ];
+        header::sorted(masks.iter().map(|mask| mask.count() as u64), subjects)
+    }
+}
+
+/// People by the least finished of their tasks, as `scripts/common.lua` counts them: how they are done is said by the plan's last
+/// phase. `None` when no entry is live.
+pub(crate) fn people(plan: &Plan, records: &[Record]) -> Option<Classes> {
+    let last = plan.live().map(|(_, entry)| entry.phase).max()?;
+    let (mut done, mut none) = (Mask::first(SLICE_SUBJECTS_MAX), Mask::first(SLICE_SUBJECTS_MAX));
+    let (mut kept, mut failed, mut pending, mut retrying) = (Mask::EMPTY, Mask::EMPTY, Mask::EMPTY, Mask::EMPTY);
+    for (at, entry) in plan.live() {
+        let its = records.get(at).copied().unwrap_or_default();
+        let classes = its.classes();
+        done = done.and(&its.done());
+        failed = failed.or(&classes.failed);
+        pending = pending.or(&classes.pending);
+        retrying = retrying.or(&classes.retrying);
+        if entry.phase == last {
+            kept = kept.or(&classes.retained);
+            none = none.and(&classes.nothing_held);
+        }
+    }
+    let retained = done.and(&kept);
+    let nothing_held = done.and(&none).without(&retained);
+    let pending = pending.without(&failed);
+    Some(Classes {
+        erased: done.without(&retained).without(&nothing_held),
+        nothing_held,
+        retained,
+        failed,
+        retrying: retrying.without(&failed).without(&pending),
+        pending,
+    })
 }
 
 #[cfg(test)]

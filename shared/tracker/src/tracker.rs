@@ -1,14 +1,18 @@
 //! The tracker's acts: projecting, claiming, marking, finishing. All of them may be repeated after an error.
 
 use crate::connection::{Connection, Routed};
-use crate::header;
+use crate::header::{self, PlanId};
 use crate::keys::Keys;
-use crate::script::{Call, Name};
+use crate::script::{Ask, Call, Name};
 use crate::{Claim, Claimed, Config, Error, Finished, Init, Mark, Marked, Warning, answer, note};
 use erasure_protocol::{Header, LedgerId, Mask, Millis, Plan, RequestKey};
 use redis::Value;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// How many requests one call of a script is for at most, so that it does not hold the server for long.
+const ASKS_PER_CALL_MAX: usize = 64;
 
 /// A connection to the tracker, bound to one ledger. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub(crate) struct Shared {
     lease_ms: u64,
     final_ttl: Duration,
     warnings: Vec<Warning>,
+    /// Plans by their id, which is made of what they say.
+    pub(crate) plans: Mutex<HashMap<PlanId, Plan>>,
 }
 
 impl Tracker {
@@ -42,6 +48,7 @@ impl Tracker {
             lease_ms: config.lease_ms,
             final_ttl: config.final_ttl(),
             warnings,
+            plans: Mutex::default(),
         };
         let tracker = Self {
             connection,
@@ -88,16 +95,16 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn claim(&self, claims: &[Claim]) -> Result<Vec<Claimed>, Error> {
-        let call = |claim: &Claim| {
-            self.call(Name::Claim, claim.request)
+        let ask = |claim: &Claim| {
+            Ask::of(claim.request)
                 .number(claim.slice)
                 .number(header::phase_letter(claim.phase))
                 .arg(claim.subsystem.as_str())
                 .arg(claim.evidence.0)
                 .number(self.shared.lease_ms)
         };
-        let calls: Vec<_> = claims.iter().map(|it| self.routed(it.request, call(it))).collect();
-        let answers = self.connection.scripts("claiming slices", &calls).await?;
+        let asks = claims.iter().map(ask).collect();
+        let answers = self.each("claiming slices", Name::Claim, asks).await?;
         answers.into_iter().map(answer::claimed).collect()
     }
 
@@ -106,8 +113,8 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses. Some marks may have been taken in; repeating them is harmless.
     pub async fn mark(&self, marks: &[Mark]) -> Result<Vec<Marked>, Error> {
-        let calls: Vec<_> = marks.iter().map(|it| self.routed(it.request, self.mark_call(it))).collect();
-        let answers = self.connection.scripts("marking tasks", &calls).await?;
+        let asks = marks.iter().map(mark_ask).collect();
+        let answers = self.each("marking tasks", Name::Mark, asks).await?;
         answers.into_iter().map(answer::marked).collect()
     }
 
@@ -116,11 +123,11 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn extend(&self, request: RequestKey, plan: &Plan) -> Result<Init, Error> {
-        let call = ["", "0", "0", "0", "0"]
+        let ask = ["e", "", "0", "0", "0", "0"]
             .iter()
-            .fold(self.call(Name::Init, request).arg("e"), |call, it| call.arg(it));
-        let calls = [self.routed(request, with_plan(call, plan))];
-        let answers = self.connection.scripts("extending a plan", &calls).await?;
+            .fold(Ask::of(request), |ask, it| ask.arg(it));
+        let asks = vec![with_plan(ask, plan)];
+        let answers = self.each("extending a plan", Name::Init, asks).await?;
         let done = self.after_init(&[request], answers).await?;
         done.into_iter().next().ok_or(Error::Unreadable { what: "an answer" })
     }
@@ -130,15 +137,8 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn unfail(&self, request: RequestKey, entry: usize, slice: u32, mask: &Mask) -> Result<Marked, Error> {
-        let call = self
-            .call(Name::Unfail, request)
-            .number(slice)
-            .number(entry)
-            .arg(mask.as_bytes());
-        let answers = self
-            .connection
-            .scripts("redriving tasks", &[self.routed(request, call)])
-            .await?;
+        let ask = Ask::of(request).number(slice).number(entry).arg(mask.as_bytes());
+        let answers = self.each("redriving tasks", Name::Unfail, vec![ask]).await?;
         let answer = answers.into_iter().next().ok_or(Error::Unreadable { what: "an answer" })?;
         answer::marked(answer)
     }
@@ -148,19 +148,15 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn finish(&self, headers: &[Header]) -> Result<Vec<Finished>, Error> {
-        let call = |header: &Header| {
-            self.call(Name::Finish, header.request)
+        let ask = |header: &Header| {
+            Ask::of(header.request)
                 .number(header::state_letter(header.state))
                 .number(header.finished_at.unwrap_or_default().0)
                 .number(self.shared.final_ttl.as_millis())
         };
         let fits = |header: &Header| header.state.is_final() && header.ledger == self.shared.ledger;
-        let calls: Vec<_> = headers
-            .iter()
-            .filter(|it| fits(it))
-            .map(|it| self.routed(it.request, call(it)))
-            .collect();
-        let mut answers = self.connection.scripts("finishing requests", &calls).await?.into_iter();
+        let asks = headers.iter().filter(|it| fits(it)).map(ask).collect();
+        let mut answers = self.each("finishing requests", Name::Finish, asks).await?.into_iter();
         let mut one = |header: &Header| {
             if !fits(header) {
                 return Ok(Finished::Refused);
@@ -219,7 +215,7 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn raise_high_water(&self, sequence: u64) -> Result<u64, Error> {
-        let call = Call::new(Name::HighWater, vec![self.keys().meta()]).number(sequence);
+        let call = Call::new(Name::HighWater, vec![self.keys().meta()]).arg(sequence.to_string());
         let answers = self.connection.scripts("raising the high-water mark", &[(0, call)]).await?;
         let number = answers
             .into_iter()
@@ -238,32 +234,42 @@ impl Tracker {
         (self.keys().partition(request), what)
     }
 
-    fn call(&self, name: Name, request: RequestKey) -> Call {
-        Call::new(name, self.keys().of(request))
-            .arg(self.shared.ledger.0.as_bytes())
-            .arg(request.as_uuid().as_bytes())
-    }
-
-    fn mark_call(&self, mark: &Mark) -> Call {
-        let masks = [
-            mark.erased,
-            mark.nothing_held,
-            mark.retained,
-            mark.failed,
-            mark.pending,
-            mark.retrying,
-        ];
-        let call = self
-            .call(Name::Mark, mark.request)
-            .number(mark.slice)
-            .number(mark.entry)
-            .arg(mark.evidence.0)
-            .number(mark.count);
-        masks
-            .iter()
-            .fold(call, |call, mask| call.arg(mask.as_bytes()))
-            .arg(mark.due.map(|due| due.0.to_string()).unwrap_or_default())
-            .arg(mark.note.as_ref().map(note::encode).unwrap_or_default())
+    /// Runs a script for each of these requests: one call for those of a partition, up to a number, and one answer each, in order.
+    async fn each(&self, doing: &'static str, name: Name, asks: Vec<Ask>) -> Result<Vec<Value>, Error> {
+        let total = asks.len();
+        let mut by_partition: BTreeMap<u16, Vec<(usize, Ask)>> = BTreeMap::new();
+        for (at, ask) in asks.into_iter().enumerate() {
+            by_partition
+                .entry(self.keys().partition(ask.request))
+                .or_default()
+                .push((at, ask));
+        }
+        let (mut calls, mut places) = (Vec::new(), Vec::new());
+        for (partition, asks) in by_partition {
+            let mut asks = asks.into_iter().peekable();
+            while asks.peek().is_some() {
+                let keys = self.keys().of_partition(partition).into();
+                let mut call = Call::new(name, keys).arg(self.shared.ledger.0.as_bytes());
+                let mut its = Vec::new();
+                for (at, ask) in asks.by_ref().take(ASKS_PER_CALL_MAX) {
+                    call.ask(self.keys().of(ask.request), ask);
+                    its.push(at);
+                }
+                calls.push((partition, call));
+                places.push(its);
+            }
+        }
+        let mut answers: Vec<Option<Value>> = vec![None; total];
+        for (its, answer) in places.into_iter().zip(self.connection.scripts(doing, &calls).await?) {
+            let some = answer::list(answer)?;
+            if some.len() != its.len() {
+                return Err(Error::Unreadable { what: "the answers of a script" });
+            }
+            for (at, answer) in its.into_iter().zip(some) {
+                answers[at] = Some(answer::or_refused(doing, answer)?);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
     }
 
     async fn write_headers(&self, doing: &'static str, headers: &[Header], mode: &str) -> Result<Vec<Init>, Error> {
@@ -272,11 +278,8 @@ impl Tracker {
             foreign.or_else(|| header.state.is_final().then_some(Init::Final))
         };
         let accepted: Vec<&Header> = headers.iter().filter(|it| refusal(it).is_none()).collect();
-        let calls: Vec<_> = accepted
-            .iter()
-            .map(|it| self.routed(it.request, self.init_call(it, mode)))
-            .collect();
-        let answers = self.connection.scripts(doing, &calls).await?;
+        let asks = accepted.iter().map(|it| init_ask(it, mode)).collect();
+        let answers = self.each(doing, Name::Init, asks).await?;
         let requests: Vec<_> = accepted.iter().map(|it| it.request).collect();
         let mut done = self.after_init(&requests, answers).await?.into_iter();
         let one = |header: &Header| {
@@ -287,21 +290,6 @@ impl Tracker {
         headers.iter().map(one).collect()
     }
 
-    fn init_call(&self, header: &Header, mode: &str) -> Call {
-        let call = self
-            .call(Name::Init, header.request)
-            .arg(mode)
-            .number(header::state_letter(header.state))
-            .number(header.subjects)
-            .number(header.slices)
-            .number(header.generation)
-            .number(header::flags(header));
-        let call = with_plan(call, &header.plan);
-        header::fields(header)
-            .iter()
-            .fold(call, |call, (name, value)| call.arg(name).arg(value))
-    }
-
     /// Counts the people of extended requests anew, a slice at a time. What is cut short here is made up for by the next
     /// mark of each slice; until then its people count as in progress.
     async fn after_init(&self, requests: &[RequestKey], answers: Vec<Value>) -> Result<Vec<Init>, Error> {
@@ -309,11 +297,11 @@ impl Tracker {
         let mut recounts = Vec::new();
         for (request, value) in requests.iter().zip(answers) {
             let (init, slices) = answer::init(value)?;
-            recounts.extend((0..slices).map(|slice| self.routed(*request, self.call(Name::Recount, *request).number(slice))));
+            recounts.extend((0..slices).map(|slice| Ask::of(*request).number(slice)));
             done.push(init);
         }
         if !recounts.is_empty() {
-            self.connection.scripts("counting people anew", &recounts).await?;
+            self.each("counting people anew", Name::Recount, recounts).await?;
         }
         Ok(done)
     }
@@ -334,9 +322,41 @@ impl Tracker {
     }
 }
 
-fn with_plan(call: Call, plan: &Plan) -> Call {
-    let entries = plan.entries();
-    entries
+fn init_ask(header: &Header, mode: &str) -> Ask {
+    let ask = Ask::of(header.request)
+        .arg(mode)
+        .number(header::state_letter(header.state))
+        .number(header.subjects)
+        .number(header.slices)
+        .number(header.generation)
+        .number(header::flags(header));
+    header::fields(header)
         .iter()
-        .fold(call.number(entries.len()), |call, entry| call.arg(header::plan_entry(entry)))
+        .fold(with_plan(ask, &header.plan), |ask, (name, value)| ask.arg(name).arg(value))
+}
+
+fn with_plan(ask: Ask, plan: &Plan) -> Ask {
+    let text = header::plan_text(plan);
+    ask.arg(header::plan_id(&text)).arg(text)
+}
+
+fn mark_ask(mark: &Mark) -> Ask {
+    let masks = [
+        mark.erased,
+        mark.nothing_held,
+        mark.retained,
+        mark.failed,
+        mark.pending,
+        mark.retrying,
+    ];
+    let ask = Ask::of(mark.request)
+        .number(mark.slice)
+        .number(mark.entry)
+        .arg(mark.evidence.0)
+        .number(mark.count);
+    masks
+        .iter()
+        .fold(ask, |ask, mask| ask.arg(mask.as_bytes()))
+        .arg(mark.due.map(|due| due.0.to_string()).unwrap_or_default())
+        .arg(mark.note.as_ref().map(note::encode).unwrap_or_default())
 }

@@ -14,6 +14,10 @@ mod web;
 use clap::Parser as _;
 use std::process::ExitCode;
 
+/// Batches come and go by the thousand. The system's allocator keeps what each thread once needed; see `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -34,15 +34,16 @@ impl Ledger {
             .collect()
     }
 
-    /// Marks events as sent, once the broker has confirmed them.
+    /// Marks events as sent, once the broker has confirmed them. What they said goes; that they were sent stays, so that nobody
+    /// writes them again.
     ///
     /// # Errors
     /// When the database cannot be reached: then they are sent again, which is harmless.
     pub async fn mark_sent(&self, ids: &[String], now: Millis) -> Result<(), Error> {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut tx = self.begin("marking events as sent").await?;
-        let text = "UPDATE outbox SET sent_at = $1 WHERE sent_at IS NULL AND id {these}";
-        let statements = of_these(tx.is_sqlite(), text, &[now.into()], &ids)?;
+        let text = "UPDATE outbox SET sent_at = $1, body = $2 WHERE sent_at IS NULL AND id {these}";
+        let statements = of_these(tx.is_sqlite(), text, &[now.into(), Value::from([].as_slice())], &ids)?;
         tx.query_each(statements).await?;
         tx.commit().await
     }

@@ -57,16 +57,19 @@ pub(crate) async fn open_postgres(config: &Config, url: &str, access: Access) ->
         Access::Read => "on",
         Access::Write => "off",
     };
-    // set_config, not start-up parameters: connection poolers refuse those. Plans are made for the arrays at hand: one that was kept
-    // from when a table was small reads all of it when it is large.
+    // set_config, not start-up parameters: connection poolers refuse those. Every statement of a running fleet goes by keys. So a
+    // plan is made once for each statement, and the planner may not prefer to read a whole table because it knows it as small:
+    // a busy ledger grows faster than its statistics.
     let setup = format!(
         "SELECT set_config('search_path', '{schema}', false), \
          set_config('lock_timeout', '{}ms', false), \
          set_config('default_transaction_read_only', '{read_only}', false); \
          SELECT set_config('synchronous_commit', 'on', false) \
          WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write'); \
-         SELECT set_config('plan_cache_mode', 'force_custom_plan', false) \
-         WHERE current_setting('server_version_num')::int >= 120000",
+         SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), \
+         set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false), \
+         set_config('max_parallel_workers_per_gather', '0', false), \
+         set_config('plan_cache_mode', 'force_generic_plan', false)",
         config.busy_timeout().as_millis()
     );
     let pool = PgPoolOptions::new()

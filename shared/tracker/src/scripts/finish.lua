@@ -1,18 +1,26 @@
 -- FINAL: the ledger has come to its end with the request. Counts stay to be read for a while; bits, key and leases go.
--- ARGV: 3 state, 4 finished at, 5 for how long to keep, in milliseconds.
+-- A: 1 state, 2 finished at, 3 for how long to keep, in milliseconds.
 local h, why = read_header()
 if not h then return { why } end
-touch()
 if h.final then return { 'O' } end
-redis.call('HSET', H, 's', ARGV[3], 'z', ARGV[4])
-redis.call('HDEL', H, 'k', 'K', 'f')
+local set, drop = { 's', A[1], 'z', A[2] }, { 'k', 'K', 'f', 'x' }
 if h.inline then
-  for at = 0, h.version - 1 do
-    local name = at .. '.0'
-    redis.call('HDEL', H, name, 'l' .. name, 'd' .. name)
+  local recs = read_slice(h, 0)
+  local counts = { written(count_people(h.plan, recs)) }
+  for at = 1, #h.plan do
+    local rec = record(recs, at)
+    counts[at + 1] = written(count_tasks(rec))
+    if rec.count > 0 then drop[#drop + 1] = at - 1 end
+    if not covers(rec, ENDED) then
+      drop[#drop + 1] = 'l' .. at - 1
+      drop[#drop + 1] = 'd' .. at - 1
+    end
   end
+  set[5], set[6] = 'C', table.concat(counts, ',')
 else
-  redis.call('UNLINK', B)
+  call('UNLINK', B)
 end
-redis.call('PEXPIRE', H, ARGV[5])
+call('HSET', H, unpack(set))
+call('HDEL', H, unpack(drop))
+call('PEXPIRE', H, A[3])
 return { 'O' }

@@ -59,13 +59,16 @@ async fn after_a_lost_question_nothing_has_happened_and_after_a_lost_answer_all(
 #[tokio::test]
 async fn of_a_lost_pipeline_a_part_may_have_happened() -> Result<()> {
     let world = World::at(&Place::Memory).await?;
-    let header = world.running(1_024, &[purge("profiles", 1)]).await?;
+    // More than one call of the script is for.
+    let slices = 65;
+    let header = world.running(u64::from(slices) * 512, &[purge("profiles", 1)]).await?;
     let second = |call| if call == 1 { losing(Lost::Question) } else { Blow::default() };
     let worker = worker_in(&world, on_marks(second)).await?;
-    let failed = worker.mark(&[all_erased(&header, 0, 0), all_erased(&header, 0, 1)]).await;
+    let marks: Vec<_> = (0..slices).map(|slice| all_erased(&header, 0, slice)).collect();
+    let failed = worker.mark(&marks).await;
     assert!(matches!(failed, Err(Error::Unreachable { .. })));
     let evidence = world.tracker.evidence(header.request).await?.unwrap();
-    assert_eq!((evidence.done(0, 0), evidence.done(0, 1)), (Mask::first(512), Mask::EMPTY));
+    assert_eq!((evidence.done(0, 0), evidence.done(0, 64)), (Mask::first(512), Mask::EMPTY));
     Ok(())
 }
 
