@@ -37,7 +37,10 @@ impl Profile {
             "create extension if not exists pg_stat_statements",
             "select pg_stat_statements_reset()",
         ] {
-            sqlx::query(text).execute(&mut connection).await.context("looking at statements")?;
+            sqlx::query(text)
+                .execute(&mut connection)
+                .await
+                .context("looking at statements")?;
         }
         let perf = Command::new("perf")
             .args(["record", "--quiet", "--freq", "199", "--call-graph", "dwarf,16384", "--pid"])

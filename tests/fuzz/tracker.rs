@@ -76,7 +76,9 @@ fn hash(body: &[u8]) {
     if slices.is_some_and(|slices| slices > 100_000) && fields.get(&b"n"[..]).is_some_and(|it| it.len() > 5) {
         return; // as many people as a request may have: true, and slow
     }
-    let Some(read) = fuzz::read(request, &fields, &plan) else { return };
+    let Some(read) = fuzz::read(request, &fields, &plan) else {
+        return;
+    };
     let (header, subjects) = (&read.header, read.header.subjects);
     let again = fuzz::read(request, &fuzz::written(header), &fuzz::plan_written(header)).expect("what we write is one of ours");
     assert_eq!(&again.header, header, "a header is read as it was written");

@@ -145,7 +145,7 @@ async fn judge(fleet: &Fleet, estate: &Estate, books: &Books, suffered: &[Suffer
     );
     let conflicts = "select count(*) from {}.parked where code like 'COMMAND-%'";
     let conflicts_put_aside = estate.ledger_number(conflicts).await?;
-    let tasks = "select cast(coalesce(sum(r.subjects), 0) as bigint) from {}.request r join {}.plan_entry p on p.request = r.id";
+    let tasks = "select cast(coalesce(sum(r.subjects), 0) as bigint) from {}.request r join {}.plan_entry p on p.plan = r.plan";
     let tasks = estate.ledger_number(tasks).await?;
     let pages = books.open();
     if i64::try_from(pages.conflicts_handed_in)? != conflicts_put_aside {
@@ -193,7 +193,7 @@ async fn judge(fleet: &Fleet, estate: &Estate, books: &Books, suffered: &[Suffer
 
 /// At the end everybody whose request has ended is gone, from the newsletter as well where the plan says so.
 async fn still_there(estate: &Estate, books: &Books) -> Result<Vec<String>> {
-    let with_newsletter = "select distinct r.request_id from {}.request r join {}.plan_entry p on p.request = r.id \
+    let with_newsletter = "select distinct r.request_id from {}.request r join {}.plan_entry p on p.plan = r.plan \
                            where p.subsystem = 'newsletter'";
     let with_newsletter = estate.ledger_texts(with_newsletter).await?;
     let requests = books.open().requests.clone();

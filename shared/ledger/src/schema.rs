@@ -53,21 +53,22 @@ const FIRST: &[&str] = &[
     "CREATE TABLE request (id {blob} PRIMARY KEY, tenant TEXT NOT NULL, request_id TEXT NOT NULL, operation TEXT NOT NULL, \
      options TEXT NOT NULL, source TEXT NOT NULL, origin TEXT NOT NULL, ticket TEXT, regulation TEXT NOT NULL, \
      received_at BIGINT NOT NULL, accepted_at BIGINT NOT NULL, due_at BIGINT NOT NULL, lane TEXT NOT NULL, state TEXT NOT NULL, \
-     plan_version BIGINT NOT NULL, slices BIGINT NOT NULL, subjects BIGINT NOT NULL, data_key_id TEXT, data_key {blob}, \
+     plan {blob} NOT NULL, plan_version BIGINT NOT NULL, slices BIGINT NOT NULL, subjects BIGINT NOT NULL, data_key_id TEXT, data_key {blob}, \
      dispatched BIGINT NOT NULL DEFAULT 0, last_dispatch_at BIGINT, generation BIGINT NOT NULL DEFAULT 1, \
      overdue BIGINT NOT NULL DEFAULT 0, at_risk BIGINT NOT NULL DEFAULT 0, finished_at BIGINT, verified_at BIGINT, \
      software TEXT, confirmations TEXT, UNIQUE (tenant, request_id))",
     "CREATE INDEX request_by_request_id ON request (request_id)",
     "CREATE INDEX request_open ON request (id) WHERE finished_at IS NULL",
+    "CREATE INDEX request_open_by_plan ON request (plan, id) WHERE finished_at IS NULL",
     "CREATE INDEX request_undispatched ON request (accepted_at) WHERE finished_at IS NULL AND dispatched = 0",
     "CREATE INDEX request_due ON request (due_at) WHERE finished_at IS NULL AND overdue = 0",
     "CREATE INDEX request_finished ON request (finished_at) WHERE finished_at IS NOT NULL",
     "CREATE INDEX request_by_key ON request (data_key_id) WHERE finished_at IS NULL",
     "CREATE TABLE request_part (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, number BIGINT NOT NULL, \
      last BIGINT NOT NULL, fingerprint {blob} NOT NULL, PRIMARY KEY (request, number))",
-    "CREATE TABLE plan_entry (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, position BIGINT NOT NULL, \
-     phase TEXT NOT NULL, subsystem TEXT NOT NULL, evidence {blob} NOT NULL, live BIGINT NOT NULL, \
-     PRIMARY KEY (request, position))",
+    // A plan is known by an id made of what it says, and is never changed: requests share it, and one that is extended gets another.
+    "CREATE TABLE plan_entry (plan {blob} NOT NULL, position BIGINT NOT NULL, phase TEXT NOT NULL, subsystem TEXT NOT NULL, \
+     evidence {blob} NOT NULL, live BIGINT NOT NULL, PRIMARY KEY (plan, position))",
     "CREATE TABLE slice (request {blob} NOT NULL REFERENCES request (id) ON DELETE CASCADE, number BIGINT NOT NULL, \
      count BIGINT NOT NULL, sealed {blob}, PRIMARY KEY (request, number))",
     "CREATE TABLE subject_hash (hash {blob} NOT NULL, request {blob} NOT NULL, slice BIGINT NOT NULL, position BIGINT NOT NULL, \

@@ -2,6 +2,10 @@
 
 use crate::{EvidenceKey, Phase, SubsystemName};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Fixed: it makes the ids of plans.
+const NAMESPACE: Uuid = Uuid::from_u128(0x51b8_7f0e_3c6d_4e92_a7d4_0b9c_66e3_f215);
 
 /// One requirement: this subsystem, in this phase, with evidence under this key, for every subject.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,6 +73,48 @@ impl Plan {
             .find(|(_, entry)| entry.phase == phase && entry.subsystem == *subsystem)
     }
 
+    /// The compact form: of each entry a letter for the phase, 16 bytes evidence key, the length of the subsystem's name, the name.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.0.len() * 32);
+        for entry in &self.0 {
+            let name = entry.subsystem.as_str().as_bytes();
+            bytes.push(phase_letter(entry.phase));
+            bytes.extend_from_slice(&entry.evidence.0);
+            // A name has 40 characters at most.
+            bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            bytes.extend_from_slice(name);
+        }
+        bytes
+    }
+
+    /// Reads the compact form; `None` when it is not one.
+    #[must_use]
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut entries = Vec::new();
+        while let Some((phase, rest)) = bytes.split_first() {
+            let (evidence, rest) = rest.split_first_chunk::<16>()?;
+            let (length, rest) = rest.split_first()?;
+            let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+            entries.push(PlanEntry {
+                phase: [Phase::Hide, Phase::Purge]
+                    .into_iter()
+                    .find(|it| phase_letter(*it) == *phase)?,
+                subsystem: SubsystemName::new(std::str::from_utf8(name).ok()?).ok()?,
+                evidence: EvidenceKey(*evidence),
+            });
+            bytes = rest;
+        }
+        Some(Self(entries))
+    }
+
+    /// The name of the plan, made of all it says (UUID version 5 of the compact form): requests with one plan share it, so that it is
+    /// stored once.
+    #[must_use]
+    pub fn id(&self) -> [u8; 16] {
+        Uuid::new_v5(&NAMESPACE, &self.to_bytes()).into_bytes()
+    }
+
     /// This plan and the entries of `wanted` that it does not require yet, or requires under another evidence key.
     /// `None` when there is nothing to add.
     #[must_use]
@@ -79,6 +125,13 @@ impl Plan {
         });
         let entries: Vec<_> = self.0.iter().chain(missing).cloned().collect();
         (entries.len() > self.0.len()).then_some(Self(entries))
+    }
+}
+
+fn phase_letter(phase: Phase) -> u8 {
+    match phase {
+        Phase::Hide => b'h',
+        Phase::Purge => b'p',
     }
 }
 
@@ -102,6 +155,20 @@ mod tests {
         assert_eq!(longer.live().map(|(at, _)| at).collect::<Vec<_>>(), [1, 2]);
         assert!(!longer.is_live(0));
         assert_eq!(longer.extended(&[entry("profiles", 2)]), None);
+    }
+
+    #[test]
+    fn the_compact_form_says_all_and_the_id_is_made_of_it() {
+        let plan = Plan::new(vec![entry("profiles", 1), entry("segments", 2)]);
+        assert_eq!(Plan::from_bytes(&plan.to_bytes()), Some(plan.clone()));
+        assert_eq!(Plan::from_bytes(&plan.to_bytes()[1..]), None);
+        assert_eq!(plan.id(), plan.clone().id());
+        let others = [
+            Plan::new(vec![entry("segments", 2), entry("profiles", 1)]),
+            Plan::new(vec![entry("profiles", 1)]),
+            Plan::default(),
+        ];
+        assert!(others.iter().all(|it| it.id() != plan.id()));
     }
 
     #[test]

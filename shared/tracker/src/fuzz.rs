@@ -2,7 +2,7 @@
 
 use crate::header::{self, Stored};
 use crate::{Evidence, Outstanding, answer, note, reading};
-use erasure_protocol::{Header, Progress, RequestKey, TaskOutcome};
+use erasure_protocol::{Header, Plan, Progress, RequestKey, TaskOutcome};
 use std::collections::HashMap;
 
 /// The fields of a hash.
@@ -24,7 +24,7 @@ pub struct Read {
 /// Reads a hash that holds header and evidence, of a plan of which this is the text; `None` when they are not ours.
 #[must_use]
 pub fn read(request: RequestKey, fields: &Hash, plan: &[u8]) -> Option<Read> {
-    let plan = header::read_plan(plan)?;
+    let plan = Plan::from_bytes(plan)?;
     let stored = Stored::read(request, fields, plan.clone())?;
     Some(Read {
         progress: header::progress(request, fields, plan)?,
@@ -54,7 +54,7 @@ pub fn written(header: &Header) -> Hash {
 /// A plan as the scripts store it.
 #[must_use]
 pub fn plan_written(header: &Header) -> Vec<u8> {
-    header::plan_text(&header.plan)
+    header.plan.to_bytes()
 }
 
 /// Reads a note.

@@ -22,7 +22,10 @@ impl Keys {
 
     /// The partition of a request: FNV-1a of its key.
     pub(crate) fn partition(&self, request: RequestKey) -> u16 {
-        let hash = fnv(request.as_uuid().as_bytes());
+        let bytes = request.as_uuid().into_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         u16::try_from(hash % u64::from(self.partitions)).unwrap_or(0)
     }
 
@@ -81,13 +84,6 @@ impl Keys {
         let bits = format!("{header}:b");
         [header, bits]
     }
-}
-
-/// FNV-1a, 64 bits.
-pub(crate) fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -156,11 +156,7 @@ impl Tracker {
         }
         let known = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = |id: &Option<PlanId>| id.and_then(|id| known.get(&id).cloned());
-        Ok(headers
-            .into_iter()
-            .zip(&ids)
-            .map(|(fields, id)| (fields, plan(id)))
-            .collect())
+        Ok(headers.into_iter().zip(&ids).map(|(fields, id)| (fields, plan(id))).collect())
     }
 
     /// Asks for plans where a request of each is.
@@ -178,8 +174,8 @@ impl Tracker {
         for (id, answer) in wanted.keys().zip(answers) {
             let text: Option<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| Error::Unreadable { what: "a plan" })?;
             // A text that is not what its id says would be somebody else's plan.
-            let text = text.filter(|text| header::plan_id(text) == *id);
-            plans.extend(text.and_then(|text| header::read_plan(&text)).map(|plan| (*id, plan)));
+            let plan = text.and_then(|text| Plan::from_bytes(&text));
+            plans.extend(plan.filter(|plan| header::plan_id(plan) == *id).map(|plan| (*id, plan)));
         }
         let mut known = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > PLANS_KEPT_MAX {

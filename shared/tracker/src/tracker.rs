@@ -263,7 +263,9 @@ impl Tracker {
         for (its, answer) in places.into_iter().zip(self.connection.scripts(doing, &calls).await?) {
             let some = answer::list(answer)?;
             if some.len() != its.len() {
-                return Err(Error::Unreadable { what: "the answers of a script" });
+                return Err(Error::Unreadable {
+                    what: "the answers of a script",
+                });
             }
             for (at, answer) in its.into_iter().zip(some) {
                 answers[at] = Some(answer::or_refused(doing, answer)?);
@@ -336,8 +338,7 @@ fn init_ask(header: &Header, mode: &str) -> Ask {
 }
 
 fn with_plan(ask: Ask, plan: &Plan) -> Ask {
-    let text = header::plan_text(plan);
-    ask.arg(header::plan_id(&text)).arg(text)
+    ask.arg(header::plan_id(plan)).arg(plan.to_bytes())
 }
 
 fn mark_ask(mark: &Mark) -> Ask {

@@ -108,7 +108,8 @@ impl Writes {
         let ours = [
             ("request", requests),
             ("request_part", slices),
-            ("plan_entry", requests * entries),
+            // All requests have one plan.
+            ("plan_entry", entries),
             ("slice", slices),
             ("evidence", slices * entries),
             ("outbox", requests * 2),

@@ -43,22 +43,13 @@ async fn accept(ledger: &mut PgConnection, parts: &[Part], hashes_per_subject: u
     let keys: Vec<Vec<u8>> = first.iter().map(|it| bytes(u64::from(it.request), 61)).collect();
     sqlx::query(
         "insert into request (id, tenant, request_id, operation, options, source, origin, ticket, regulation, received_at, accepted_at, \
-         due_at, lane, state, plan_version, slices, subjects, data_key_id, data_key) \
+         due_at, lane, state, plan, plan_version, slices, subjects, data_key_id, data_key) \
          select id, 'acme', name, 'erase', '{}', 'producer', 'producer', null, 'gdpr', 1, 1, 1, 'single', \
-         'running', 4, 1, 1, '2026-11-a1b2c3d4', key from unnest($1::bytea[], $2::text[], $3::bytea[]) as r (id, name, key)",
+         'running', $4, 4, 1, 1, '2026-11-a1b2c3d4', key from unnest($1::bytea[], $2::text[], $3::bytea[]) as r (id, name, key)",
     )
     .bind(&requests)
     .bind(&names)
     .bind(&keys)
-    .execute(&mut *ledger)
-    .await?;
-    let entries = ByEntry::of(first.iter().copied());
-    sqlx::query(
-        "insert into plan_entry (request, position, phase, subsystem, evidence, live) \
-         select request, position, 'purge', 'profiles', $3, 1 from unnest($1::bytea[], $2::bigint[]) as p (request, position)",
-    )
-    .bind(&entries.requests)
-    .bind(&entries.entries)
     .bind(bytes(7, 16))
     .execute(&mut *ledger)
     .await?;

@@ -41,7 +41,7 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
     execute(ledger, "begin immediate").await?;
     let first: Vec<&Part> = parts.iter().filter(|it| it.slice == 0).collect();
     let head = "insert into request (id, tenant, request_id, operation, options, source, origin, regulation, received_at, accepted_at, due_at, \
-        lane, state, plan_version, slices, subjects, data_key_id, data_key) ";
+        lane, state, plan, plan_version, slices, subjects, data_key_id, data_key) ";
     insert(ledger, head, &first, |row, part| {
         row.push_bind(request_key(part.request))
             .push_bind("acme")
@@ -56,22 +56,12 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
             .push_bind(1)
             .push_bind("single")
             .push_bind("running")
+            .push_bind(bytes(7, 16))
             .push_bind(4)
             .push_bind(1)
             .push_bind(1)
             .push_bind("2026-11-a1b2c3d4")
             .push_bind(bytes(u64::from(part.request), 61));
-    })
-    .await?;
-    let entries = by_entry(first.iter().copied());
-    let head = "insert into plan_entry (request, position, phase, subsystem, evidence, live) ";
-    insert(ledger, head, &entries, |row, (part, entry)| {
-        row.push_bind(request_key(part.request))
-            .push_bind(*entry)
-            .push_bind("purge")
-            .push_bind("profiles")
-            .push_bind(bytes(7, 16))
-            .push_bind(1);
     })
     .await?;
     let head = "insert into request_part (request, number, last, fingerprint) ";

@@ -264,6 +264,7 @@ fn subjects(part: &NewPart) -> u64 {
 /// Writes requests as they are with their first part, in order of key. Those that were not there.
 async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<RequestKey>, Error> {
     let row = |part: &&NewPart| {
+        let plan = Plan::new(part.plan.clone());
         let is_skipped = part.slices.iter().all(|slice| is_failed_as_a_whole(part, slice));
         let state = if is_whole(part) {
             RequestState::Running
@@ -285,7 +286,8 @@ async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<Req
             part.due_at,
             part.lane.as_str(),
             state.as_str(),
-            Plan::new(part.plan.clone()).version(),
+            plan.id().as_slice(),
+            plan.version(),
             part.slices.len(),
             subjects(part),
             part.key.key.0.as_str(),
@@ -294,7 +296,7 @@ async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<Req
         ]
     };
     let target = "request (id, tenant, request_id, operation, options, source, origin, ticket, regulation, received_at, \
-        accepted_at, due_at, lane, state, plan_version, slices, subjects, data_key_id, data_key, dispatched)";
+        accepted_at, due_at, lane, state, plan, plan_version, slices, subjects, data_key_id, data_key, dispatched)";
     let rows = parts.iter().map(row).collect();
     let new = insert_returning(tx, target, "ON CONFLICT DO NOTHING RETURNING id", rows).await?;
     new.iter().map(|row| row.request(0)).collect()
@@ -304,7 +306,7 @@ async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<Req
 async fn write_first_parts(tx: &mut Tx, parts: &[&NewPart]) -> Result<(), Error> {
     let plans: Vec<Plan> = parts.iter().map(|part| Plan::new(part.plan.clone())).collect();
     let new: Vec<(&NewPart, &Plan)> = parts.iter().copied().zip(&plans).collect();
-    insert_plans(tx, &new).await?;
+    insert_plans(tx, &plans.iter().collect::<Vec<_>>()).await?;
     write_content(tx, parts).await?;
     insert_failed_now(tx, &new).await?;
     let whole = parts.iter().filter(|part| is_whole(part));

@@ -20,7 +20,7 @@ impl Ledger {
         let text = "SELECT f.request, f.entry, f.slice, f.ordinal, r.request_id, r.tenant, r.ticket, r.operation, r.lane, r.due_at, \
             p.phase, p.subsystem, f.tasks, f.code, f.source, f.class, f.blame, f.retry_after_ms, f.attempt, f.at \
             FROM report f JOIN request r ON r.id = f.request \
-            JOIN plan_entry p ON p.request = f.request AND p.position = f.entry AND p.live = 1 \
+            JOIN plan_entry p ON p.plan = r.plan AND p.position = f.entry AND p.live = 1 \
             WHERE f.kind = 'failed' AND r.finished_at IS NULL AND (f.request, f.entry, f.slice, f.ordinal) > ($1, $2, $3, $4) \
             AND (f.code = $5 OR $5 = '') AND (p.subsystem = $6 OR $6 = '') AND (r.tenant = $7 OR $7 = '') \
             AND (f.request = $8 OR length($8) = 0) ORDER BY f.request, f.entry, f.slice, f.ordinal LIMIT $9";

@@ -147,14 +147,14 @@ async fn count_once(tx: &mut Tx, wanted: &[Dispatch], turn: &[usize], now: Milli
     let columns = "request, entry, slice, expected, at";
     let text = "INSERT INTO dispatch (request, entry, slice, count, last_at) \
         SELECT w.request, w.entry, w.slice, 1, w.at FROM w \
-        JOIN plan_entry p ON p.request = w.request AND p.position = w.entry AND p.live = 1 \
+        JOIN request r ON r.id = w.request JOIN plan_entry p ON p.plan = r.plan AND p.position = w.entry AND p.live = 1 \
         JOIN slice s ON s.request = w.request AND s.number = w.slice WHERE w.expected = 0 \
         ON CONFLICT (request, entry, slice) DO UPDATE SET count = 1, last_at = excluded.last_at WHERE dispatch.count = 0 \
         RETURNING request, entry, slice";
     let mut rows = tx.query_rows(columns, text, first.into_iter().map(row).collect()).await?;
     let text = "UPDATE dispatch SET count = dispatch.count + 1, last_at = w.at FROM w WHERE dispatch.request = w.request \
         AND dispatch.entry = w.entry AND dispatch.slice = w.slice AND dispatch.count = w.expected AND EXISTS \
-        (SELECT 1 FROM plan_entry p WHERE p.request = w.request AND p.position = w.entry AND p.live = 1) \
+        (SELECT 1 FROM request r JOIN plan_entry p ON p.plan = r.plan WHERE r.id = w.request AND p.position = w.entry AND p.live = 1) \
         RETURNING dispatch.request, dispatch.entry, dispatch.slice";
     rows.append(&mut tx.query_rows(columns, text, again.into_iter().map(row).collect()).await?);
     rows.iter()
@@ -165,7 +165,7 @@ async fn count_once(tx: &mut Tx, wanted: &[Dispatch], turn: &[usize], now: Milli
 /// Notes the time, and whether every slice went to every live entry.
 async fn note_dispatched(tx: &mut Tx, requests: &BTreeSet<RequestKey>, now: Millis) -> Result<(), Error> {
     let text = "UPDATE request SET last_dispatch_at = w.at, dispatched = CASE WHEN EXISTS (\
-        SELECT 1 FROM plan_entry p JOIN slice s ON s.request = p.request WHERE p.request = w.request AND p.live = 1 AND NOT EXISTS \
+        SELECT 1 FROM plan_entry p JOIN slice s ON s.request = w.request WHERE p.plan = request.plan AND p.live = 1 AND NOT EXISTS \
         (SELECT 1 FROM dispatch d WHERE d.request = w.request AND d.entry = p.position AND d.slice = s.number)) \
         THEN 0 ELSE 1 END FROM w WHERE request.id = w.request";
     let rows = requests.iter().map(|request| args![*request, now]).collect();
@@ -176,7 +176,7 @@ async fn note_dispatched(tx: &mut Tx, requests: &BTreeSet<RequestKey>, now: Mill
 /// Keeps [`Ledger::undispatched`] cheap: notes whether every slice went to every live entry at least once.
 pub(super) async fn note_whether_dispatched(tx: &mut Tx, request: RequestKey) -> Result<(), Error> {
     let text = "UPDATE request SET dispatched = CASE WHEN EXISTS (\
-        SELECT 1 FROM plan_entry p JOIN slice s ON s.request = p.request WHERE p.request = $1 AND p.live = 1 AND NOT EXISTS \
+        SELECT 1 FROM plan_entry p JOIN slice s ON s.request = $1 WHERE p.plan = request.plan AND p.live = 1 AND NOT EXISTS \
         (SELECT 1 FROM dispatch d WHERE d.request = $1 AND d.entry = p.position AND d.slice = s.number)) \
         THEN 0 ELSE 1 END WHERE id = $1";
     tx.execute(text, args![request]).await?;

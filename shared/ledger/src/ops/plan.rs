@@ -3,7 +3,7 @@
 use super::report::copy_failed_from_start;
 use crate::ledger::after_key;
 use crate::sql::{Row, Tx, Value, args, insert_many};
-use crate::{Error, Ledger, NewPart};
+use crate::{Error, Ledger};
 use erasure_protocol::{EvidenceKey, Phase, Plan, PlanEntry, RequestKey, SubsystemName};
 
 impl Ledger {
@@ -40,11 +40,13 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn requests_to_extend(&self, after: Option<RequestKey>, limit: u32) -> Result<Vec<RequestKey>, Error> {
-        let text = "SELECT r.id FROM request r WHERE r.finished_at IS NULL AND r.id > $1 AND EXISTS (\
-            SELECT 1 FROM subsystem s WHERE s.retired = 0 AND (\
-                NOT EXISTS (SELECT 1 FROM plan_entry p WHERE p.request = r.id AND p.live = 1 AND p.subsystem = s.name) OR \
-                EXISTS (SELECT 1 FROM plan_entry p WHERE p.request = r.id AND p.live = 1 AND p.subsystem = s.name \
+        // Plans are few; which of them are behind is asked first.
+        let text = "WITH behind AS MATERIALIZED (SELECT DISTINCT o.plan FROM plan_entry o CROSS JOIN subsystem s WHERE s.retired = 0 \
+                AND o.position = 0 AND (\
+                NOT EXISTS (SELECT 1 FROM plan_entry p WHERE p.plan = o.plan AND p.live = 1 AND p.subsystem = s.name) OR \
+                EXISTS (SELECT 1 FROM plan_entry p WHERE p.plan = o.plan AND p.live = 1 AND p.subsystem = s.name \
                     AND p.evidence <> s.evidence))) \
+            SELECT r.id FROM behind JOIN request r ON r.plan = behind.plan WHERE r.finished_at IS NULL AND r.id > $1 \
             ORDER BY r.id LIMIT $2";
         let rows = self
             .rows("looking for plans to extend", text, args![after_key(after), limit])
@@ -54,7 +56,8 @@ impl Ledger {
 }
 
 pub(super) async fn plan_of(tx: &mut Tx, request: RequestKey) -> Result<Plan, Error> {
-    let text = "SELECT phase, subsystem, evidence FROM plan_entry WHERE request = $1 ORDER BY position";
+    let text = "SELECT p.phase, p.subsystem, p.evidence FROM request r JOIN plan_entry p ON p.plan = r.plan WHERE r.id = $1 \
+        ORDER BY p.position";
     let rows = tx.query(text, args![request]).await?;
     Ok(Plan::new(rows.iter().map(|row| entry(row, 0)).collect::<Result<_, _>>()?))
 }
@@ -68,12 +71,10 @@ pub(super) fn entry(row: &Row, at: usize) -> Result<PlanEntry, Error> {
     })
 }
 
-/// Writes the entries of `plan` that `stored` does not have, and which ones are live now.
+/// Puts `plan`, which continues it, in the place of `stored`.
 pub(super) async fn append(tx: &mut Tx, request: RequestKey, stored: &Plan, plan: &Plan) -> Result<(), Error> {
     let from = stored.entries().len();
     for (at, entry) in stored.live().filter(|(at, _)| !plan.is_live(*at)) {
-        let text = "UPDATE plan_entry SET live = 0 WHERE request = $1 AND position = $2";
-        tx.execute(text, args![request, at]).await?;
         // What waits or failed there is history as well; only what says why nothing was tried goes on to the new entry.
         if let Some((to, _)) = plan.find(entry.phase, &entry.subsystem) {
             copy_failed_from_start(tx, request, at, to).await?;
@@ -85,30 +86,40 @@ pub(super) async fn append(tx: &mut Tx, request: RequestKey, stored: &Plan, plan
             copy_failed_from_start(tx, request, source, to).await?;
         }
     }
-    insert_many(tx, COLUMNS, "", rows_of(request, plan).skip(from).collect()).await?;
-    let text = "UPDATE request SET plan_version = $2, dispatched = 0 WHERE id = $1";
-    tx.execute(text, args![request, plan.version()]).await?;
+    insert_plans(tx, &[plan]).await?;
+    let text = "UPDATE request SET plan = $2, plan_version = $3, dispatched = 0 WHERE id = $1";
+    tx.execute(text, args![request, plan.id().as_slice(), plan.version()]).await?;
     Ok(())
 }
 
-const COLUMNS: &str = "plan_entry (request, position, phase, subsystem, evidence, live)";
+const COLUMNS: &str = "plan_entry (plan, position, phase, subsystem, evidence, live)";
 
-fn rows_of(request: RequestKey, plan: &Plan) -> impl Iterator<Item = Vec<Value>> {
-    plan.entries().iter().enumerate().map(move |(at, entry)| {
+fn rows_of(plan: &Plan) -> Vec<Vec<Value>> {
+    let id = plan.id();
+    let entries = plan.entries().iter().enumerate();
+    let row = |(at, entry): (usize, &PlanEntry)| {
         args![
-            request,
+            id.as_slice(),
             at,
             entry.phase.as_str(),
             entry.subsystem.as_str(),
             entry.evidence,
             plan.is_live(at)
         ]
-    })
+    };
+    entries.map(row).collect()
 }
 
-/// Writes the plans of new requests.
-pub(super) async fn insert_plans(tx: &mut Tx, parts: &[(&NewPart, &Plan)]) -> Result<(), Error> {
-    let rows = parts.iter().flat_map(|(part, plan)| rows_of(part.request, plan));
-    insert_many(tx, COLUMNS, "", rows.collect()).await?;
+/// Writes the plans that are not there, each once, in order of id: two processes never wait for each other crosswise.
+pub(super) async fn insert_plans(tx: &mut Tx, plans: &[&Plan]) -> Result<(), Error> {
+    let mut distinct: Vec<&Plan> = Vec::new();
+    for plan in plans {
+        if !distinct.contains(plan) {
+            distinct.push(plan);
+        }
+    }
+    distinct.sort_by_key(|plan| plan.id());
+    let rows = distinct.into_iter().flat_map(rows_of).collect();
+    insert_many(tx, COLUMNS, "ON CONFLICT DO NOTHING", rows).await?;
     Ok(())
 }

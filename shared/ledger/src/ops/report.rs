@@ -64,7 +64,7 @@ impl Ledger {
     pub async fn take_due_pending(&self, now: Millis, next_check: Millis, limit: u32) -> Result<Vec<DuePending>, Error> {
         let mut tx = self.begin("taking pending tasks").await?;
         let text = "SELECT p.request, p.entry, p.slice, p.ordinal, p.tasks, p.sealed, p.due_at FROM report p \
-            JOIN plan_entry e ON e.request = p.request AND e.position = p.entry AND e.live = 1 \
+            JOIN request r ON r.id = p.request JOIN plan_entry e ON e.plan = r.plan AND e.position = p.entry AND e.live = 1 \
             WHERE p.kind = 'pending' AND p.due_at <= $1 ORDER BY p.due_at LIMIT $2";
         let rows = tx.query(text, args![now, limit]).await?;
         let mut taken = Vec::new();

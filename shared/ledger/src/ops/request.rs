@@ -14,7 +14,8 @@ use std::ops::Range;
 const HEADER: &str = "SELECT id, request_id, tenant, operation, lane, subjects, slices, data_key_id, data_key, received_at, \
     accepted_at, due_at, ticket, state, finished_at, overdue, at_risk, generation, options FROM request WHERE id {these}";
 
-const PLANS: &str = "SELECT request, phase, subsystem, evidence FROM plan_entry WHERE request {these} ORDER BY request, position";
+const PLANS: &str = "SELECT r.id, p.phase, p.subsystem, p.evidence FROM request r JOIN plan_entry p ON p.plan = r.plan WHERE r.id {these} \
+    ORDER BY r.id, p.position";
 
 impl Ledger {
     /// All that the tracker is told of a request before any work is done.

@@ -29,7 +29,8 @@ async fn work_for_a_subsystem_without_workers_waits_is_said_and_does_not_multipl
     for queue in LANES {
         ready(&producer, queue, 1).await?;
     }
-    let sent = "select count(*) from {}.dispatch d join {}.plan_entry p on p.request = d.request and p.position = d.entry \
+    let sent = "select count(*) from {}.dispatch d join {}.request r on r.id = d.request \
+                join {}.plan_entry p on p.plan = r.plan and p.position = d.entry \
                 where p.subsystem = 'segments'";
     // One slice a single, and two for six hundred people.
     until_ledger(&world, "all of it is sent out", sent, 22).await?;
@@ -40,7 +41,8 @@ async fn work_for_a_subsystem_without_workers_waits_is_said_and_does_not_multipl
     until_ledger(&world, "it was looked many times", long_ago, 21).await?;
     let after = [depth(&world, LANES[0]).await?, depth(&world, LANES[1]).await?];
     ensure!(before == after, "{before:?} messages became {after:?}");
-    let most = "select max(count) from {}.dispatch d join {}.plan_entry p on p.request = d.request and p.position = d.entry \
+    let most = "select max(count) from {}.dispatch d join {}.request r on r.id = d.request \
+                join {}.plan_entry p on p.plan = r.plan and p.position = d.entry \
                 where p.subsystem = 'segments'";
     ensure!(ledger(&world, most).await? == 1, "something was sent again");
     ensure!(watcher.ended() == 0, "nobody is erased without segments");
