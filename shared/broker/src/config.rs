@@ -60,6 +60,9 @@ impl Default for Config {
     }
 }
 
+/// The largest frame, in bytes. Each connection holds two buffers of 32 of them: with the broker's 128 KiB that would be 8 MiB.
+const FRAME_MAX: u32 = 16 * 1024;
+
 impl Config {
     /// Checks what can be checked without connecting.
     ///
@@ -100,6 +103,7 @@ impl Config {
         let mut uri =
             parsed.map_err(|_| Error::Config("broker.url must read amqp(s)://user:password@host:port/vhost".to_owned()))?;
         uri.query.heartbeat = Some(self.heartbeat_s);
+        uri.query.frame_max = Some(FRAME_MAX);
         uri.query.connection_timeout = Some(self.connect_timeout_ms);
         Ok(uri)
     }
