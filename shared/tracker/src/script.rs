@@ -35,6 +35,7 @@ scripts! {
     Recount = "scripts/recount.lua";
     Finish = "scripts/finish.lua";
     HighWater = "scripts/high_water.lua";
+    Allowance = "scripts/allowance.lua";
 }
 
 /// A call of a script, which can be sent by its hash or, when the server has lost it, in full.
