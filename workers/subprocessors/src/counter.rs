@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How far ahead places are taken. Far enough that the time between two looks is never lost, near enough that who comes later is
 /// not kept waiting by who has much to do.
@@ -68,6 +69,26 @@ pub(crate) enum NoPlace {
     Unknown,
     /// The vendor wants silence for so long.
     Silent(Duration),
+    /// The batch was over before there was one.
+    Over,
+}
+
+/// For how long somebody waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience<'a> {
+    /// Until then.
+    pub(crate) ends: Instant,
+    /// Or until this happens.
+    pub(crate) over: &'a CancellationToken,
+}
+
+impl Patience<'_> {
+    async fn ended(self) {
+        tokio::select! {
+            () = self.over.cancelled() => {}
+            () = tokio::time::sleep_until(self.ends) => {}
+        }
+    }
 }
 
 impl Counter {
@@ -84,18 +105,24 @@ impl Counter {
         }
     }
 
-    /// Waits for a place and for its time. May be given up at any moment.
-    pub(crate) async fn place(self: &Arc<Self>) -> Result<Held, NoPlace> {
+    /// Waits for a place and for its time.
+    ///
+    /// Patience is looked at between round trips only: what Redis gives to a question that nobody waits for any more is lost until the
+    /// calls that it was meant for must be over. A place that comes within it may start a moment after its end.
+    pub(crate) async fn place(self: &Arc<Self>, patience: Patience<'_>) -> Result<Held, NoPlace> {
         loop {
-            let held = self.take().await?;
-            tokio::time::sleep_until(held.start).await;
+            let held = self.take(patience).await?;
+            tokio::select! {
+                () = patience.over.cancelled() => return Err(NoPlace::Over),
+                () = tokio::time::sleep_until(held.start) => {}
+            }
             if held.start.elapsed() < LATE_MAX {
                 return Ok(held);
             }
         }
     }
 
-    async fn take(self: &Arc<Self>) -> Result<Held, NoPlace> {
+    async fn take(self: &Arc<Self>, patience: Patience<'_>) -> Result<Held, NoPlace> {
         let (sender, mut receiver) = oneshot::channel();
         self.desk().waiting.push_back(sender);
         loop {
@@ -107,6 +134,7 @@ impl Counter {
             tokio::select! {
                 biased;
                 held = &mut receiver => return held.unwrap_or(Err(NoPlace::Unknown)),
+                () = patience.ended() => return Err(NoPlace::Over),
                 () = tokio::time::sleep(wait) => {}
             }
         }

@@ -1,7 +1,7 @@
 //! How many calls a vendor gets, and when none at all.
 
 use crate::config::Vendor;
-use crate::counter::{Counter, HORIZON, Held, LATE_MAX, Link, NoPlace, Used};
+use crate::counter::{Counter, HORIZON, Held, LATE_MAX, Link, NoPlace, Patience, Used};
 use crate::reply::transient;
 use erasure_protocol::{Blame, Fault, FaultClass, FaultCode, SubsystemName};
 use erasure_tracker::{Allowance, Tracker};
@@ -122,18 +122,18 @@ impl<'a> Turn<'a> {
     }
 
     async fn place(&self, counter: &Arc<Counter>) -> Result<Held, Fault> {
-        tokio::select! {
-            biased;
-            () = self.over.cancelled() => Err(self.fault.get().cloned().unwrap_or_else(|| self.throttled(PUT_OFF))),
-            held = tokio::time::timeout_at(self.ends, counter.place()) => match held {
-                Ok(Ok(held)) => Ok(held),
-                Ok(Err(NoPlace::Silent(rest))) => {
-                    self.gate.close(Instant::now() + rest);
-                    Err(self.throttled(rest))
-                }
-                Ok(Err(NoPlace::Unknown)) => Err(self.throttled(self.gate.closed_for().unwrap_or(PUT_OFF))),
-                Err(_) => Err(self.throttled(PUT_OFF)),
-            },
+        let patience = Patience {
+            ends: self.ends,
+            over: &self.over,
+        };
+        match counter.place(patience).await {
+            Ok(held) => Ok(held),
+            Err(NoPlace::Silent(rest)) => {
+                self.gate.close(Instant::now() + rest);
+                Err(self.throttled(rest))
+            }
+            Err(NoPlace::Over) => Err(self.fault.get().cloned().unwrap_or_else(|| self.throttled(PUT_OFF))),
+            Err(NoPlace::Unknown) => Err(self.throttled(PUT_OFF)),
         }
     }
 
