@@ -12,6 +12,7 @@ mod polls;
 mod post;
 mod profile;
 mod report;
+mod vendor;
 mod whole;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum Workload {
     W4,
     /// Single commands while a bulk request is erased.
     W5,
+    /// A vendor's allowance, over two processes.
+    W6,
 }
 
 /// The command line; `tests/bench/run` checks it first.
@@ -84,6 +87,7 @@ async fn main() -> Result<()> {
             Workload::W3 => Box::pin(backlog::run(&size(&arguments, 1_000_000, 20_000))).await,
             Workload::W4 => Box::pin(polls::run(&size(&arguments, 100_000, 5_000))).await,
             Workload::W5 => Box::pin(mixed::run(&size(&arguments, 200_000, 20_000))).await,
+            Workload::W6 => Box::pin(vendor::run(&size(&arguments, 50_000, 20_000))).await,
         };
         let figures = figures.with_context(|| format!("measuring {workload:?}"))?;
         report.insert(format!("{workload:?}"), figures);

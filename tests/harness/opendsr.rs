@@ -1,16 +1,20 @@
-//! A vendor that speaks `OpenDSR` 1.0 and 2.0 on this machine, and misbehaves on command.
+//! A vendor that speaks `OpenDSR` 1.0, 2.0 and `AppsFlyer`'s dialect on this machine, and misbehaves on command.
 //!
 //! Over HTTP, beside `OpenDSR` itself: `PUT /_mode` with a [`Mode`] as JSON changes its behaviour, `GET /_calls` counts, and
 //! `GET /_requests` lists what it knows by `subject_request_id`. Identities stay in its memory and are never printed or listed.
 
+mod appsflyer;
 mod mode;
+mod traffic;
 
 pub use mode::{Act, Mode};
+pub use traffic::Traffic;
 
 use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -29,8 +33,10 @@ use uuid::Uuid;
 pub struct Calls {
     /// `POST`s.
     pub creates: u64,
-    /// `GET`s of a request.
+    /// `GET`s of a request, or of several.
     pub polls: u64,
+    /// The people that all of them were about, where the dialect has calls about many.
+    pub people: u64,
 }
 
 /// A running vendor. It ends when dropped.
@@ -79,6 +85,18 @@ impl Processor {
     #[must_use]
     pub fn url_v1(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// The base URL of the dialect with many people per call.
+    #[must_use]
+    pub fn url_appsflyer(&self) -> String {
+        format!("http://{}/af", self.address)
+    }
+
+    /// When it was called.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.shared.lock().traffic.clone()
     }
 
     /// Behaves differently from now on.
@@ -142,6 +160,7 @@ struct Desk {
     /// Calls since the mode was set: which act is next.
     acted: Calls,
     calls: Calls,
+    traffic: Traffic,
     requests: BTreeMap<Uuid, Request>,
 }
 
@@ -153,8 +172,22 @@ impl std::fmt::Debug for Desk {
 
 struct Request {
     body: Value,
+    batch: Option<String>,
     polls: u32,
     status: &'static str,
+}
+
+impl Request {
+    /// Somebody asks how far it is.
+    fn asked(&mut self, polls_before_done: u32) -> &'static str {
+        self.polls = self.polls.saturating_add(1);
+        self.status = if self.polls > polls_before_done {
+            "completed"
+        } else {
+            "in_progress"
+        };
+        self.status
+    }
 }
 
 impl Desk {
@@ -191,11 +224,7 @@ impl Desk {
         if self.requests.contains_key(&id) && self.mode.duplicate_status >= 400 {
             return error(self.mode.duplicate_status);
         }
-        self.requests.entry(id).or_insert(Request {
-            body,
-            polls: 0,
-            status: "pending",
-        });
+        self.keep(id, body, None);
         let now = jiff::Timestamp::now();
         let answer = json!({
             "controller_id": "controller",
@@ -207,14 +236,22 @@ impl Desk {
         (StatusCode::CREATED, headers(), Json(answer)).into_response()
     }
 
+    fn keep(&mut self, id: Uuid, body: Value, batch: Option<&str>) {
+        self.requests.entry(id).or_insert(Request {
+            body,
+            batch: batch.map(str::to_owned),
+            polls: 0,
+            status: "pending",
+        });
+    }
+
     fn poll(&mut self, id: Uuid, said: Option<&str>) -> Response {
         let before = self.mode.polls_before_done;
         let Some(request) = self.requests.get_mut(&id) else {
             return error(404);
         };
-        request.polls = request.polls.saturating_add(1);
-        request.status = if request.polls > before { "completed" } else { "in_progress" };
-        let status = said.unwrap_or(request.status).to_owned();
+        let asked = request.asked(before);
+        let status = said.unwrap_or(asked).to_owned();
         let answer = json!({
             "controller_id": "controller",
             "expected_completion_time": self.expected(),
@@ -238,10 +275,23 @@ fn router(shared: Shared) -> Router {
         .route("/v1/opengdpr_requests", post(create))
         .route("/v2/requests/{id}", get(poll))
         .route("/v1/opengdpr_requests/{id}", get(poll))
+        .merge(appsflyer::routes())
+        .layer(from_fn_with_state(shared.clone(), hear))
         .route("/_mode", put(set_mode))
         .route("/_calls", get(async |State(shared): State<Shared>| Json(shared.lock().calls)))
         .route("/_requests", get(list))
         .with_state(shared)
+}
+
+/// Counts every call, and answers 429 where it is one too many.
+async fn hear(State(shared): State<Shared>, call: axum::extract::Request, next: Next) -> Response {
+    let too_many = {
+        let mut desk = shared.lock();
+        let allowed = desk.mode.calls_allowed;
+        let allowed = allowed.map(|(calls, window_ms)| (calls, Duration::from_millis(window_ms)));
+        desk.traffic.hear(std::time::Instant::now(), allowed)
+    };
+    if too_many { error(429) } else { next.run(call).await }
 }
 
 async fn create(State(shared): State<Shared>, sent: HeaderMap, body: Bytes) -> Response {

@@ -1,6 +1,7 @@
 //! The integration tests. Names with a meaning to `.config/nextest.toml`: `drill` kills, wipes and cuts private
 //! servers, `soak` runs for as long as asked, `layout` only reads files.
 
+mod allowances;
 mod asked;
 mod commands;
 mod company;
@@ -28,4 +29,5 @@ mod schema;
 mod soak;
 mod subprocessors;
 mod support;
+mod together;
 mod vendors;

@@ -12,9 +12,9 @@ use erasure_tests::opendsr::{Act, Mode, Processor};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const NOW: fn() -> Millis = || Millis(1_770_000_000_000);
+pub(crate) const NOW: fn() -> Millis = || Millis(1_770_000_000_000);
 
-fn vendor(name: &str, base_url: &str) -> Value {
+pub(crate) fn vendor(name: &str, base_url: &str) -> Value {
     json!({
         "name": name,
         "base_url": base_url,
@@ -26,19 +26,19 @@ fn vendor(name: &str, base_url: &str) -> Value {
     })
 }
 
-fn subsystem(vendors: &[Value]) -> Subprocessors {
+pub(crate) fn subsystem(vendors: &[Value]) -> Subprocessors {
     let config: Config = serde_json::from_value(json!({ "vendors": vendors })).unwrap();
     Subprocessors::new(config).unwrap().with_clock(NOW)
 }
 
-fn person(identifiers: &[(&str, &str)]) -> Subject {
+pub(crate) fn person(identifiers: &[(&str, &str)]) -> Subject {
     let pairs = identifiers
         .iter()
         .map(|(kind, value)| (IdentifierKind::new(kind).unwrap(), Identifier::new(*value).unwrap()));
     Subject::given(pairs.collect::<Record>())
 }
 
-fn task(number: u64, subject: Subject) -> Task {
+pub(crate) fn task(number: u64, subject: Subject) -> Task {
     let tenant = TenantId::new("acme").unwrap();
     Task {
         request: RequestKey::of(&tenant, &RequestId::new("DSR-1").unwrap()),
@@ -60,14 +60,14 @@ fn somebody() -> Task {
     )
 }
 
-async fn look(subsystem: &Subprocessors, task: &Task) -> Outcome {
+pub(crate) async fn look(subsystem: &Subprocessors, task: &Task) -> Outcome {
     let outcomes = subsystem.perform(Operation::Erase, std::slice::from_ref(task)).await.unwrap();
     let [outcome] = <[Outcome; 1]>::try_from(outcomes).unwrap();
     outcome
 }
 
 /// The task as it comes back when its next look is due.
-fn woken(task: &Task, outcome: &Outcome) -> Task {
+pub(crate) fn woken(task: &Task, outcome: &Outcome) -> Task {
     let Outcome::Pending { reference, .. } = outcome else {
         panic!("pending expected, not {outcome:?}")
     };
@@ -78,7 +78,7 @@ fn woken(task: &Task, outcome: &Outcome) -> Task {
     }
 }
 
-fn failure(outcome: &Outcome) -> (&'static str, FaultCode, FaultClass) {
+pub(crate) fn failure(outcome: &Outcome) -> (&'static str, FaultCode, FaultClass) {
     match outcome {
         Outcome::Failed(fault) => ("failed", fault.code, fault.class),
         Outcome::Retry(fault) => ("retry", fault.code, fault.class),

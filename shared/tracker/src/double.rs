@@ -6,6 +6,7 @@
 mod keyspace;
 mod link;
 mod lua;
+mod ranking;
 mod reply;
 mod stream;
 mod structs;

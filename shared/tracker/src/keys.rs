@@ -1,7 +1,7 @@
 //! The names of all keys. One request's keys, its partition's want stream and its outbox share one hash tag, so that one
 //! script may touch them all in a Redis Cluster.
 
-use erasure_protocol::{LedgerId, RequestKey};
+use erasure_protocol::{LedgerId, RequestKey, SubsystemName};
 
 /// Makes keys: `<prefix>:<first 8 digits of the ledger id>:{<partition>}:…`. Another ledger simply has no such keys.
 #[derive(Clone, Debug)]
@@ -56,6 +56,13 @@ impl Keys {
     /// What concerns the whole ledger, a hash.
     pub(crate) fn meta(&self) -> String {
         format!("{}:meta", self.stem)
+    }
+
+    /// What a vendor allows: its places, a sorted set, and the state of all of them, a hash. They belong to no request, and have a
+    /// hash tag of their own.
+    pub(crate) fn allowance(&self, subsystem: &SubsystemName, vendor: &str) -> Vec<String> {
+        let stem = format!("{}:{{vendor.{subsystem}.{vendor}}}", self.stem);
+        vec![format!("{stem}:places"), format!("{stem}:state")]
     }
 
     /// The plans of a partition's requests by their id, a hash.

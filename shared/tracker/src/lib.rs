@@ -4,6 +4,7 @@
 //! Three rules hold in every script: nothing subtracts evidence, nothing is counted towards completion, and what is
 //! missing never reads as done.
 
+mod allowance;
 mod answer;
 mod broken;
 mod calls;
@@ -25,6 +26,7 @@ mod script;
 mod streams;
 mod tracker;
 
+pub use allowance::{Allowance, Allowed, Ask, Back, Place};
 pub use calls::{
     Claim, Claimed, Evidence, EvidenceBits, Finished, Init, Mark, Marked, Notice, Outstanding, OutstandingSlices, PersonTask,
     TaskState, VerifiedAt,

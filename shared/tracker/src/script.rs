@@ -36,6 +36,7 @@ scripts! {
     Recount = "scripts/common.lua" "scripts/recount.lua" "scripts/each.lua";
     Finish = "scripts/common.lua" "scripts/finish.lua" "scripts/each.lua";
     HighWater = "scripts/high_water.lua";
+    Allowance = "scripts/allowance.lua";
 }
 
 /// What a script on requests is to do for one of them.
@@ -83,6 +84,10 @@ impl Call {
     pub(crate) fn arg(mut self, value: impl AsRef<[u8]>) -> Self {
         self.args.push(value.as_ref().to_vec());
         self
+    }
+
+    pub(crate) fn number(self, value: impl ToString) -> Self {
+        self.arg(value.to_string())
     }
 
     /// One request's part of a call on several.

@@ -215,7 +215,7 @@ impl Tracker {
     /// # Errors
     /// When Redis cannot be reached or refuses.
     pub async fn raise_high_water(&self, sequence: u64) -> Result<u64, Error> {
-        let call = Call::new(Name::HighWater, vec![self.keys().meta()]).arg(sequence.to_string());
+        let call = Call::new(Name::HighWater, vec![self.keys().meta()]).number(sequence);
         let answers = self.connection.scripts("raising the high-water mark", &[(0, call)]).await?;
         let number = answers
             .into_iter()

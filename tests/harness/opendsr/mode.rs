@@ -18,6 +18,14 @@ pub struct Mode {
     pub duplicate_status: u16,
     /// The `authorization` header that it asks for.
     pub authorization: Option<String>,
+    /// So many people one call may be about, where the dialect has such calls.
+    pub people_per_call: usize,
+    /// So many calls it allows in so many milliseconds; the others are answered 429. No end of them unless told.
+    pub calls_allowed: Option<(usize, u64)>,
+    /// Whom it refuses, where it speaks of many in one call: by an identity, with this code.
+    pub refuses: Vec<(String, String)>,
+    /// Of whom it says nothing, where it speaks of many in one answer: by an identity.
+    pub leaves_out: Vec<String>,
 }
 
 impl Default for Mode {
@@ -81,6 +89,10 @@ impl Mode {
             expected_in_ms: 60_000,
             duplicate_status: 400,
             authorization: None,
+            people_per_call: 50,
+            calls_allowed: None,
+            refuses: Vec::new(),
+            leaves_out: Vec::new(),
         }
     }
 

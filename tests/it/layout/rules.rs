@@ -56,7 +56,8 @@ const CRATES: [(&str, &str, &[&str]); 16] = [
     ("workers/profiles", PROFILES, &[KIT, STORES, PROTOCOL]),
     ("workers/segments", SEGMENTS, &[KIT, STORES, PROTOCOL]),
     ("workers/analytics", ANALYTICS, &[KIT, STORES, PROTOCOL]),
-    ("workers/subprocessors", SUBPROCESSORS, &[KIT, PROTOCOL]),
+    // Its vendors' allowances are held by all processes together.
+    ("workers/subprocessors", SUBPROCESSORS, &[KIT, TRACKER, PROTOCOL]),
     (
         "workers/reconciler",
         RECONCILER,

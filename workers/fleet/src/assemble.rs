@@ -116,11 +116,16 @@ impl Fleet {
         Ok(Stores::open(&self.config.store)?)
     }
 
-    /// Every subsystem. `mode` says whether looking shows values, which only the look-up may.
+    /// Every subsystem. `mode` says whether looking shows values, which only the look-up may; without a tracker, a subsystem can look but
+    /// a vendor with an allowance is not called.
     ///
     /// # Errors
     /// When an address cannot be understood, or the key ring cannot be read.
-    pub(crate) fn subsystems(&self, mode: FindMode) -> anyhow::Result<BTreeMap<SubsystemName, KnownSubsystem>> {
+    pub(crate) fn subsystems(
+        &self,
+        mode: FindMode,
+        tracker: Option<&Tracker>,
+    ) -> anyhow::Result<BTreeMap<SubsystemName, KnownSubsystem>> {
         let stores = self.stores()?;
         let pseudonyms = self.pseudonym_key()?;
         let mut subsystems = BTreeMap::new();
@@ -143,6 +148,10 @@ impl Fleet {
         }
         if !self.config.subprocessors.vendors.is_empty() {
             let vendors = Subprocessors::new(self.config.subprocessors.clone()).context("[subprocessors]")?;
+            let vendors = match tracker {
+                Some(tracker) => vendors.with_tracker(&subprocessors(), tracker),
+                None => vendors,
+            };
             let subsystem = AnySubsystem::new(vendors);
             let kind = Kind::Subprocessors.as_str().to_owned();
             subsystems.insert(subprocessors(), KnownSubsystem { kind, subsystem });

@@ -91,7 +91,8 @@ pub(crate) async fn run(fleet: Fleet, args: RunArgs) -> anyhow::Result<ExitCode>
     crate::telemetry::start(&fleet.config.log)?;
     let roles = Roles::read(&args.roles, &fleet.subsystem_names())?;
     let keys = fleet.keys()?;
-    let subsystems = fleet.subsystems(FindMode::Counts)?;
+    // What is wrong with the settings is said before anything is waited for.
+    fleet.subsystems(FindMode::Counts, None)?;
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let health = Health::default();
@@ -113,6 +114,7 @@ pub(crate) async fn run(fleet: Fleet, args: RunArgs) -> anyhow::Result<ExitCode>
     // The publisher outlives the roles: what they hand over while draining is still sent.
     let publishing = CancellationToken::new();
     let publisher = Publisher::start(&fleet.config.broker, "erasure", publishing.clone());
+    let subsystems = fleet.subsystems(FindMode::Counts, Some(&started.tracker))?;
     let parts = Parts {
         fleet: &fleet,
         keys,

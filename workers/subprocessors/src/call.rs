@@ -8,6 +8,7 @@ use crate::reply::{self, Created, Polled, permanent, refused, transient};
 use crate::secret::Secret;
 use crate::wait::{RETRY_AFTER_DEFAULT, after_errors, next_poll};
 use erasure_protocol::{Blame, Fault, FaultClass, FaultCode, Millis, Subject, Task};
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,6 +44,22 @@ pub(crate) enum Step {
     Failed(Fault),
 }
 
+/// What is to be done about one person at one vendor.
+#[derive(Debug)]
+pub(crate) enum Need {
+    /// Nothing: it is known where the person stands.
+    Nothing(Step),
+    /// Ask after accepted work.
+    Follow(Seen),
+    /// Submit it.
+    Submit {
+        /// What the vendor is told of the person.
+        identities: Vec<Value>,
+        /// What is known of earlier attempts.
+        open: Option<Seen>,
+    },
+}
+
 /// One vendor during one batch.
 #[derive(Debug)]
 pub(crate) struct Visit<'a> {
@@ -55,25 +72,25 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Takes one person one step further at this vendor.
-    pub(crate) async fn step(&self, task: &Task, seen: Option<&Seen>) -> Step {
+    /// What is to be done about one person at this vendor.
+    pub(crate) fn need(&self, task: &Task, seen: Option<&Seen>) -> Need {
         let identities = self.identities(&task.subject);
         if identities.is_empty() {
-            return self.unidentified();
+            return Need::Nothing(self.unidentified());
         }
         match seen.filter(|seen| seen.id == self.id(task, seen.again)).cloned() {
-            Some(seen) if seen.confirmed_at.is_some() => Step::Confirmed(seen),
-            Some(seen) if seen.accepted_at.is_some() => self.follow(seen).await,
-            open => self.submit(task, &identities, open).await,
+            Some(seen) if seen.confirmed_at.is_some() => Need::Nothing(Step::Confirmed(seen)),
+            Some(seen) if seen.accepted_at.is_some() => Need::Follow(seen),
+            open => Need::Submit { identities, open },
         }
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.client.vendor().name
     }
 
     /// The same id whenever the same is asked for the same person, so that asking twice is asking once.
-    fn id(&self, task: &Task, again: u32) -> Uuid {
+    pub(crate) fn id(&self, task: &Task, again: u32) -> Uuid {
         let part = format!("{}/{}/{}", self.name(), task.number, self.fingerprint);
         task.request
             .derive(&if again == 0 { part } else { format!("{part}/{again}") })
@@ -105,7 +122,7 @@ impl Visit<'_> {
     }
 
     /// Submits, under the next id for as long as the vendor has cancelled the one before.
-    async fn submit(&self, task: &Task, identities: &[Value], open: Option<Seen>) -> Step {
+    pub(crate) async fn submit(&self, task: &Task, identities: &[Value], open: Option<Seen>) -> Step {
         let open = open.unwrap_or_default();
         for again in 0..SUBMISSIONS_MAX {
             let id = self.id(task, again);
@@ -117,22 +134,31 @@ impl Visit<'_> {
             if (self.now)() > task.deadline {
                 return self.fault(seen, transient(self.name(), FaultCode::Expired));
             }
-            match self.create(id, task, identities).await {
-                Created::Accepted { expected_by } => return self.accepted(seen, expected_by).await,
-                Created::Fault(fault) => return self.fault(seen, fault),
-                Created::PerhapsKnown => match self.poll(id).await {
-                    Polled::Completed => return self.confirmed(seen),
-                    Polled::Working { expected_by } => return self.waiting(seen, expected_by),
-                    Polled::Cancelled => {}
-                    Polled::Unknown => return Step::Failed(refused(self.name())),
-                    Polled::Fault(fault) => return self.fault(seen, fault),
-                },
+            let said = self.create(id, task, identities).await;
+            if let Some(step) = self.settle(said, seen).await {
+                return step;
             }
         }
         Step::Failed(permanent(self.name(), FaultCode::VendorCancelled, Blame::Subject))
     }
 
-    /// Asks at once only when the vendor says that it is done by now; its acceptance alone proves nothing.
+    /// What follows from the answer to a new request; nothing when the vendor knew it and has cancelled it.
+    pub(crate) async fn settle(&self, said: Created, seen: Seen) -> Option<Step> {
+        match said {
+            Created::Accepted { expected_by } => Some(self.accepted(seen, expected_by).await),
+            Created::Fault(fault) => Some(self.fault(seen, fault)),
+            Created::PerhapsKnown => match self.poll(seen.id).await {
+                Polled::Completed => Some(self.confirmed(seen)),
+                Polled::Working { expected_by } => Some(self.waiting(seen, expected_by)),
+                Polled::Cancelled => None,
+                Polled::Unknown => Some(Step::Failed(refused(self.name()))),
+                Polled::Fault(fault) => Some(self.fault(seen, fault)),
+            },
+        }
+    }
+
+    /// Asks at once only when the vendor says that it is done by now; its acceptance alone proves nothing. Whoever was submitted
+    /// together is asked for together, later.
     async fn accepted(&self, seen: Seen, expected_by: Option<Millis>) -> Step {
         let now = (self.now)();
         tracing::debug!(vendor = self.name(), subject_request_id = %seen.id, "a vendor accepted an erasure");
@@ -141,15 +167,21 @@ impl Visit<'_> {
             expected_by,
             ..seen
         };
-        if expected_by.is_some_and(|at| at <= now) {
+        if seen.batch.is_none() && expected_by.is_some_and(|at| at <= now) {
             return self.follow(seen).await;
         }
         self.waiting(seen, expected_by)
     }
 
     /// Asks after accepted work.
-    async fn follow(&self, seen: Seen) -> Step {
-        match self.poll(seen.id).await {
+    pub(crate) async fn follow(&self, seen: Seen) -> Step {
+        let said = self.poll(seen.id).await;
+        self.heard(seen, said)
+    }
+
+    /// What follows from an answer about accepted work.
+    pub(crate) fn heard(&self, seen: Seen, said: Polled) -> Step {
+        match said {
             Polled::Completed => self.confirmed(seen),
             Polled::Working { expected_by } => self.waiting(seen, expected_by),
             Polled::Cancelled => Step::Failed(permanent(self.name(), FaultCode::VendorCancelled, Blame::Subject)),
@@ -190,7 +222,7 @@ impl Visit<'_> {
 
     /// What a fault means depends on whether the vendor has accepted: then its promise is followed in spite of errors, until
     /// there was nothing else for too long.
-    fn fault(&self, seen: Seen, fault: Fault) -> Step {
+    pub(crate) fn fault(&self, seen: Seen, fault: Fault) -> Step {
         let now = (self.now)();
         let vendor = self.client.vendor();
         let (seen, check_at) = match fault.class {
@@ -225,47 +257,67 @@ impl Visit<'_> {
     }
 
     async fn create(&self, id: Uuid, task: &Task, identities: &[Value]) -> Created {
+        let body = self.body(id, task, identities);
+        let answer = self.call(|secret| self.client.create(secret, &body)).await;
+        let said = match answer {
+            Ok(raw) => reply::created(self.name(), id, &raw, (self.now)()),
+            Err(fault) => return Created::Fault(fault),
+        };
+        if let Created::Fault(fault) = &said {
+            self.turn.note(fault).await;
+        }
+        said
+    }
+
+    /// One request, as it is submitted.
+    pub(crate) fn body(&self, id: Uuid, task: &Task, identities: &[Value]) -> Value {
         let vendor = self.client.vendor();
         let mut body = json!({
             "subject_request_id": id,
             "subject_request_type": "erasure",
             "submitted_time": task.accepted_at.to_rfc3339(),
             "subject_identities": identities,
-            "api_version": vendor.version.as_str(),
         });
-        if vendor.version == crate::Version::V2 {
-            body["regulation"] = vendor.regulation.as_str().into();
+        let more = [
+            ("api_version", vendor.version.on_the_wire()),
+            ("property_id", vendor.property_id.as_deref()),
+            ("platform", vendor.platform.as_deref()),
+            (
+                "regulation",
+                (vendor.version == crate::Version::V2).then(|| vendor.regulation.as_str()),
+            ),
+        ];
+        for (name, value) in more {
+            if let Some(value) = value {
+                body[name] = value.into();
+            }
         }
-        let answer = self.call(|secret| self.client.create(secret, &body)).await;
-        let said = match answer {
-            Ok(raw) => reply::created(&vendor.name, id, &raw, (self.now)()),
-            Err(fault) => Created::Fault(fault),
-        };
-        if let Created::Fault(fault) = &said {
-            self.turn.note(fault);
-        }
-        said
+        body
     }
 
     async fn poll(&self, id: Uuid) -> Polled {
         let answer = self.call(|secret| self.client.poll(secret, id)).await;
         let said = match answer {
             Ok(raw) => reply::polled(self.name(), id, &raw, (self.now)()),
-            Err(fault) => Polled::Fault(fault),
+            Err(fault) => return Polled::Fault(fault),
         };
         if let Polled::Fault(fault) = &said {
-            self.turn.note(fault);
+            self.turn.note(fault).await;
         }
         said
     }
 
-    async fn call<'s, C, F>(&'s self, call: C) -> Result<reply::Raw, Fault>
-    where
-        C: FnOnce(Option<&'s Secret>) -> F,
-        F: Future<Output = Result<reply::Raw, Fault>>,
-    {
+    /// Makes a call as soon as the vendor may be called. It is written before, so that nothing comes between its time and itself.
+    pub(crate) async fn call(&self, call: impl FnOnce(Option<&Secret>) -> RequestBuilder) -> Result<reply::Raw, Fault> {
         let secret = self.secret.as_ref().map_err(Clone::clone)?;
-        let _permit = self.turn.enter().await?;
-        call(secret.as_ref()).await
+        let request = call(secret.as_ref());
+        let mut pass = self.turn.enter().await?;
+        let answer = self.client.send(request, &mut pass.answered).await;
+        pass.end().await;
+        // Having had no turn is nothing that the vendor said.
+        if let Err(fault) = &answer {
+            self.turn.note(fault).await;
+        }
+        answer
     }
 }

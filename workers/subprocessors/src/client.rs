@@ -1,12 +1,14 @@
 //! The calls to one vendor.
 
 use crate::config::{ConfigError, Vendor};
+use crate::reference::Batch;
 use crate::reply::{Raw, permanent, transient};
 use crate::secret::{Auth, Secret};
 use erasure_protocol::{Blame, Fault, FaultCode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The longest answer that is read, in bytes.
@@ -55,19 +57,28 @@ impl Client {
         }
     }
 
-    /// Submits a request.
-    pub(crate) async fn create(&self, secret: Option<&Secret>, body: &serde_json::Value) -> Result<Raw, Fault> {
-        let url = format!("{}/{}", self.vendor.base(), self.vendor.version.route());
-        self.send(self.request(Method::POST, &url, secret).json(body)).await
+    /// The call that submits a request.
+    pub(crate) fn create(&self, secret: Option<&Secret>, body: &serde_json::Value) -> RequestBuilder {
+        self.request(Method::POST, "", secret).json(body)
     }
 
-    /// Asks how far a request is.
-    pub(crate) async fn poll(&self, secret: Option<&Secret>, id: Uuid) -> Result<Raw, Fault> {
-        let url = format!("{}/{}/{id}", self.vendor.base(), self.vendor.version.route());
-        self.send(self.request(Method::GET, &url, secret)).await
+    /// The call that submits several requests.
+    pub(crate) fn create_many(&self, secret: Option<&Secret>, body: &serde_json::Value) -> RequestBuilder {
+        self.request(Method::POST, "/batch", secret).json(body)
     }
 
-    fn request(&self, method: Method, url: &str, secret: Option<&Secret>) -> RequestBuilder {
+    /// The call that asks how far a request is.
+    pub(crate) fn poll(&self, secret: Option<&Secret>, id: Uuid) -> RequestBuilder {
+        self.request(Method::GET, &format!("/{id}"), secret)
+    }
+
+    /// The call that asks how far the requests are that were submitted together.
+    pub(crate) fn poll_many(&self, secret: Option<&Secret>, batch: &Batch) -> RequestBuilder {
+        self.request(Method::GET, &format!("/batch/{}", batch.as_str()), secret)
+    }
+
+    fn request(&self, method: Method, rest: &str, secret: Option<&Secret>) -> RequestBuilder {
+        let url = format!("{}/{}{rest}", self.vendor.base(), self.vendor.version.route());
         let request = self.http.request(method, url).header(ACCEPT, "application/json");
         match (&self.vendor.auth, secret) {
             (Some(Auth::Bearer { .. }), Some(secret)) => {
@@ -82,10 +93,12 @@ impl Client {
         }
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Raw, Fault> {
+    /// Makes a call. As soon as the answer begins to arrive, `answered` says so: by then the vendor has seen the call.
+    pub(crate) async fn send(&self, request: RequestBuilder, answered: &mut Option<Instant>) -> Result<Raw, Fault> {
         // What the HTTP library says of an error may hold the URL and parts of the exchange: only the kind is kept.
         let unreachable = |_| transient(&self.vendor.name, FaultCode::VendorUnreachable);
         let mut response = request.send().await.map_err(unreachable)?;
+        *answered = Some(Instant::now());
         let status = response.status().as_u16();
         let retry_after = header(response.headers(), RETRY_AFTER.as_str());
         if (200..300).contains(&status) {

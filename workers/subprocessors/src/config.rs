@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// The most calls that an allowance can be of: each has a place in Redis.
+const CALLS_MAX: u32 = 10_000;
+
 /// The vendors of one subsystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,9 +51,21 @@ pub struct Vendor {
     /// How many calls may be under way at once. Four unless told.
     #[serde(default = "calls")]
     pub calls_at_once: usize,
-    /// How many calls may start in a second; unlimited unless told.
+    /// How many calls of all processes together may start in any second; unlimited unless told. Every call counts.
     #[serde(default)]
     pub calls_per_second: Option<u32>,
+    /// The same for a vendor that counts by the minute. One of the two at most.
+    #[serde(default)]
+    pub calls_per_minute: Option<u32>,
+    /// How many people one call is about at most, where the version knows such calls. One unless told.
+    #[serde(default = "one")]
+    pub people_per_call: usize,
+    /// Which of our applications the vendor is asked about: its id there. Version `appsflyer` alone, which needs it.
+    #[serde(default)]
+    pub property_id: Option<String>,
+    /// That application's platform, where the vendor asks for it. Version `appsflyer` alone.
+    #[serde(default)]
+    pub platform: Option<String>,
     /// After how long of nothing but errors accepted work is parked and needs attention, in milliseconds. Three days unless told.
     #[serde(default = "days_ms")]
     pub give_up_after_ms: u64,
@@ -69,14 +84,36 @@ pub enum Version {
     /// `/opengdpr_requests`, `X-OpenGDPR-…`.
     #[serde(rename = "1.0")]
     V1,
+    /// `AppsFlyer`'s dialect: `/opendsr_requests`, many people per call, an application id, codes of its own
+    /// (<https://dev.appsflyer.com/hc/reference/create-batch-opendsr-requests>).
+    #[serde(rename = "appsflyer")]
+    AppsFlyer,
 }
 
 impl Version {
-    /// The version as it stands in requests.
+    /// The version by its name in the configuration.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::V2 => "2.0",
             Self::V1 => "1.0",
+            Self::AppsFlyer => "appsflyer",
+        }
+    }
+
+    /// The version as it stands in requests. Which values `AppsFlyer` takes is not documented, and it asks for none.
+    pub(crate) fn on_the_wire(self) -> Option<&'static str> {
+        match self {
+            Self::V2 | Self::V1 => Some(self.as_str()),
+            Self::AppsFlyer => None,
+        }
+    }
+
+    /// How many people a call can be about. Of `AppsFlyer` it is only documented that there is a limit; ours keeps the answer well
+    /// below what is read of one.
+    pub(crate) fn people_per_call_max(self) -> usize {
+        match self {
+            Self::V2 | Self::V1 => 1,
+            Self::AppsFlyer => 250,
         }
     }
 
@@ -85,13 +122,14 @@ impl Version {
         match self {
             Self::V2 => "requests",
             Self::V1 => "opengdpr_requests",
+            Self::AppsFlyer => "opendsr_requests",
         }
     }
 
     /// The header with the domain of whoever answered.
     pub(crate) fn domain_header(self) -> &'static str {
         match self {
-            Self::V2 => "x-opendsr-processor-domain",
+            Self::V2 | Self::AppsFlyer => "x-opendsr-processor-domain",
             Self::V1 => "x-opengdpr-processor-domain",
         }
     }
@@ -244,7 +282,34 @@ impl Vendor {
             (self.poll_every_ms > 0, "poll_every_ms must be above zero"),
             (self.timeout_ms > 0, "timeout_ms must be above zero"),
             (self.calls_at_once > 0, "calls_at_once must be above zero"),
-            (self.calls_per_second != Some(0), "calls_per_second must be above zero"),
+            (
+                self.calls_per_second != Some(0) && self.calls_per_minute != Some(0),
+                "calls_per_second and calls_per_minute must be above zero",
+            ),
+            (
+                self.calls_per_second.is_none() || self.calls_per_minute.is_none(),
+                "give calls_per_second or calls_per_minute, not both",
+            ),
+            (
+                self.calls_per_second.max(self.calls_per_minute) <= Some(CALLS_MAX),
+                "calls_per_second and calls_per_minute must be at most 10000",
+            ),
+            (
+                (1..=self.version.people_per_call_max()).contains(&self.people_per_call),
+                "people_per_call must be 1, or at most 250 where version is \"appsflyer\"",
+            ),
+            (
+                self.property_id.is_some() == (self.version == Version::AppsFlyer),
+                "property_id belongs to version \"appsflyer\", which needs it",
+            ),
+            (
+                self.platform.is_none() || self.version == Version::AppsFlyer,
+                "platform belongs to version \"appsflyer\"",
+            ),
+            (
+                self.version != Version::AppsFlyer || self.identities.iter().all(|map| map.identity_format == Format::Raw),
+                "version \"appsflyer\" takes identities as they are (identity_format = \"raw\")",
+            ),
             (self.give_up_after_ms > 0, "give_up_after_ms must be above zero"),
         ];
         if let Some((_, rule)) = rules.into_iter().find(|(holds, _)| !holds) {
@@ -275,6 +340,12 @@ impl Vendor {
         Duration::from_millis(self.poll_every_ms)
     }
 
+    /// How many calls it allows in which time.
+    pub(crate) fn allowance(&self) -> Option<(u32, Duration)> {
+        let second = self.calls_per_second.map(|calls| (calls, Duration::from_secs(1)));
+        second.or_else(|| self.calls_per_minute.map(|calls| (calls, Duration::from_secs(60))))
+    }
+
     /// Everything that decides what this vendor is told, and which vendor it is: what its evidence is bound to.
     pub(crate) fn identity(&self) -> Vec<&[u8]> {
         let head = [self.name.as_str(), self.base(), self.version.as_str()];
@@ -282,7 +353,8 @@ impl Vendor {
             .identities
             .iter()
             .flat_map(|map| [map.kind.as_str(), map.identity_type.as_str(), map.identity_format.as_str()]);
-        head.into_iter().chain(maps).map(str::as_bytes).collect()
+        let property = [&self.property_id, &self.platform].into_iter().flatten().map(String::as_str);
+        head.into_iter().chain(maps).chain(property).map(str::as_bytes).collect()
     }
 }
 
@@ -318,6 +390,10 @@ fn call_ms() -> u64 {
 
 fn calls() -> usize {
     4
+}
+
+fn one() -> usize {
+    1
 }
 
 fn days_ms() -> u64 {
@@ -382,5 +458,28 @@ mod tests {
         let mut never = vendor("https://a.example/v2");
         never["calls_per_second"] = json!(0);
         assert!(check(json!([never])).unwrap_err().contains("calls_per_second"));
+    }
+
+    #[test]
+    fn many_people_per_call_and_an_application_are_for_the_version_that_knows_them() {
+        let with = |more: Value| {
+            let mut vendor = vendor("https://a.example/v1");
+            vendor.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            check(json!([vendor]))
+        };
+        assert!(
+            with(json!({ "people_per_call": 50 }))
+                .unwrap_err()
+                .contains("people_per_call")
+        );
+        assert!(with(json!({ "property_id": "id1" })).unwrap_err().contains("property_id"));
+        assert!(with(json!({ "version": "appsflyer" })).unwrap_err().contains("property_id"));
+        let known = json!({ "version": "appsflyer", "property_id": "id1", "people_per_call": 50, "calls_per_minute": 350 });
+        assert_eq!(with(known), Ok(()));
+        let too_many = json!({ "version": "appsflyer", "property_id": "id1", "people_per_call": 251 });
+        assert!(with(too_many).unwrap_err().contains("people_per_call"));
+        let both = json!({ "calls_per_second": 1, "calls_per_minute": 60 });
+        assert!(with(both).unwrap_err().contains("not both"));
+        assert!(with(json!({ "calls_per_minute": 10_001 })).unwrap_err().contains("10000"));
     }
 }

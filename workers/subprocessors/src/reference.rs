@@ -36,6 +36,45 @@ pub(crate) struct Seen {
     /// How many errors since then.
     #[serde(default)]
     pub(crate) errors: u32,
+    /// With whom it was submitted together, in the vendor's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<Batch>,
+}
+
+/// What a vendor calls requests that were submitted together. It becomes part of an address, so it is made of `A-Z a-z 0-9 _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Batch(String);
+
+impl Batch {
+    /// The longest that is kept, in characters.
+    const LENGTH_MAX: usize = 100;
+
+    /// `None` when it cannot be part of an address.
+    pub(crate) fn read(text: String) -> Option<Self> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        let fits = (1..=Self::LENGTH_MAX).contains(&text.len()) && text.bytes().all(allowed);
+        fits.then_some(Self(text))
+    }
+
+    /// As it stands in an address.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Batch {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::read(text).ok_or("not part of an address")
+    }
+}
+
+impl From<Batch> for String {
+    fn from(batch: Batch) -> Self {
+        batch.0
+    }
 }
 
 impl Followed {
@@ -59,8 +98,10 @@ mod tests {
         let seen = Seen {
             id: Uuid::from_u128(7),
             accepted_at: Some(Millis(5)),
+            batch: Batch::read("b-1".to_owned()),
             ..Seen::default()
         };
+        assert_eq!(Batch::read("../b".to_owned()), None);
         let followed = Followed {
             vendors: [("mailer".to_owned(), seen)].into(),
         };

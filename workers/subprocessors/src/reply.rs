@@ -1,8 +1,11 @@
 //! What a vendor's answer means. Pure: from status, headers and body to a word.
 
+use crate::code::{Code, coded};
 use crate::wait::{RETRY_AFTER_DEFAULT, retry_after};
 use erasure_protocol::{Blame, Fault, FaultClass, FaultCode, Millis};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// An answer as it came off the wire.
@@ -17,7 +20,7 @@ pub(crate) struct Raw {
 }
 
 /// What a vendor said to a new request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Created {
     /// It took the request. That is all: nothing is erased yet.
     Accepted {
@@ -50,10 +53,13 @@ pub(crate) enum Polled {
 
 /// The fields that we read, of either answer. `encoded_request`, the echo of what was sent, is personal data and not among them.
 #[derive(Deserialize)]
-struct Body {
-    subject_request_id: Option<Uuid>,
+pub(crate) struct Body {
+    pub(crate) subject_request_id: Option<Uuid>,
     request_status: Option<String>,
     expected_completion_time: Option<String>,
+    /// Makes it an object: a list would be read by position, and could say `completed` without ever naming a status.
+    #[serde(flatten)]
+    _rest: BTreeMap<String, IgnoredAny>,
 }
 
 /// Reads the answer to `POST`.
@@ -65,7 +71,8 @@ pub(crate) fn created(vendor: &str, id: Uuid, raw: &Raw, now: Millis) -> Created
             },
             Err(fault) => Created::Fault(fault),
         },
-        400 | 409 => Created::PerhapsKnown,
+        400 => coded(&raw.body).map_or(Created::PerhapsKnown, |code| code.created(vendor)),
+        409 => Created::PerhapsKnown,
         404 | 405 | 410 => Created::Fault(permanent(vendor, FaultCode::VendorNotFound, Blame::Store)),
         _ => Created::Fault(otherwise(vendor, raw, now)),
     }
@@ -79,6 +86,8 @@ pub(crate) fn polled(vendor: &str, id: Uuid, raw: &Raw, now: Millis) -> Polled {
             Err(fault) => Polled::Fault(fault),
         },
         404 | 410 => Polled::Unknown,
+        400 if coded(&raw.body) == Some(Code::NotFound) => Polled::Unknown,
+        400 if coded(&raw.body) == Some(Code::Internal) => Polled::Fault(transient(vendor, FaultCode::VendorError)),
         _ => Polled::Fault(otherwise(vendor, raw, now)),
     }
 }
@@ -101,10 +110,6 @@ pub(crate) fn transient(vendor: &str, code: FaultCode) -> Fault {
 /// An answer must be about the id we asked for: an answer about another one, or about none, proves nothing.
 fn read(vendor: &str, id: Uuid, raw: &Raw) -> Result<Body, Fault> {
     let unreadable = || transient(vendor, FaultCode::VendorUnreadable);
-    // A list would be read by position, and could say `completed` without ever naming a status.
-    if !raw.body.trim_ascii_start().starts_with(b"{") {
-        return Err(unreadable());
-    }
     let body: Body = serde_json::from_slice(&raw.body).map_err(|_| unreadable())?;
     if body.subject_request_id == Some(id) {
         Ok(body)
@@ -113,11 +118,11 @@ fn read(vendor: &str, id: Uuid, raw: &Raw) -> Result<Body, Fault> {
     }
 }
 
-fn expected(body: &Body) -> Option<Millis> {
+pub(crate) fn expected(body: &Body) -> Option<Millis> {
     body.expected_completion_time.as_deref().and_then(Millis::from_rfc3339)
 }
 
-fn status(vendor: &str, body: &Body) -> Polled {
+pub(crate) fn status(vendor: &str, body: &Body) -> Polled {
     match body.request_status.as_deref() {
         Some("completed") => Polled::Completed,
         Some("cancelled" | "canceled") => Polled::Cancelled,
@@ -129,7 +134,7 @@ fn status(vendor: &str, body: &Body) -> Polled {
 }
 
 /// The statuses that mean the same to either call.
-fn otherwise(vendor: &str, raw: &Raw, now: Millis) -> Fault {
+pub(crate) fn otherwise(vendor: &str, raw: &Raw, now: Millis) -> Fault {
     match raw.status {
         401 | 403 => permanent(vendor, FaultCode::VendorRefusedLogin, Blame::Store),
         429 => {

@@ -7,15 +7,13 @@ use crate::gate::Gate;
 use crate::reference::Followed;
 use erasure_kit::{Subsystem, digest16};
 use erasure_protocol::{
-    Blame, EvidenceKey, Fault, FaultClass, FaultCode, Findings, Millis, Operation, Outcome, Resolution, Subject, Task, TenantId,
+    Blame, EvidenceKey, Fault, FaultClass, FaultCode, Findings, Millis, Operation, Outcome, Resolution, Subject, SubsystemName,
+    Task, TenantId,
 };
-use futures_util::future::{BoxFuture, join_all};
-use futures_util::stream::{self, StreamExt as _};
+use erasure_tracker::Tracker;
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// How many people are under way at once; the gates of the vendors narrow it further.
-const TASKS_AT_ONCE: usize = 64;
 
 /// The vendors that must forget people, as one [`Subsystem`].
 ///
@@ -43,9 +41,10 @@ impl Subprocessors {
     /// When a rule of the configuration is broken, or the system's certificates cannot be loaded.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
+        let nobody = SubsystemName::new("subprocessors").expect("a word of letters is a name");
         let vendors = config.vendors.into_iter().map(|vendor| {
             Ok(Known {
-                gate: Gate::new(&vendor.name, vendor.calls_at_once, vendor.calls_per_second),
+                gate: Gate::new(&vendor, &nobody, None),
                 fingerprint: EvidenceKey(digest16(&vendor.identity())).to_string(),
                 client: Client::new(vendor)?,
             })
@@ -54,6 +53,16 @@ impl Subprocessors {
             vendors: vendors.collect::<Result<_, _>>()?,
             now: system_now,
         })
+    }
+
+    /// The same with a tracker, in which the allowances of vendors are shared with all processes that work for the subsystem of this
+    /// name. Without one, nobody calls a vendor that has an allowance.
+    #[must_use]
+    pub fn with_tracker(mut self, name: &SubsystemName, tracker: &Tracker) -> Self {
+        for known in &mut self.vendors {
+            known.gate = Gate::new(known.client.vendor(), name, Some(tracker.clone()));
+        }
+        self
     }
 
     /// The same with another clock, for tests.
@@ -80,11 +89,27 @@ impl Subsystem for Subprocessors {
             Operation::Deactivate | Operation::Reactivate => Ok(vec![Outcome::NothingHeld; tasks.len()]),
             Operation::Erase => {
                 let visits = self.visits().await;
-                let mut people: Vec<BoxFuture<'_, Outcome>> = Vec::with_capacity(tasks.len());
-                for task in tasks {
-                    people.push(Box::pin(person(&visits, task)));
-                }
-                Ok(stream::iter(people).buffered(TASKS_AT_ONCE).collect().await)
+                let followed: Vec<Followed> = tasks.iter().map(|task| Followed::read(task.reference.as_ref())).collect();
+                let known = |task: &&Task| task.subject.resolution != Resolution::Ambiguous;
+                let at_all = visits.iter().map(async |visit| {
+                    let name = &visit.client.vendor().name;
+                    let people = tasks.iter().zip(&followed).filter(|(task, _)| known(task));
+                    let people: Vec<_> = people.map(|(task, followed)| (task, followed.vendors.get(name))).collect();
+                    (name, visit.steps(&people).await.into_iter())
+                });
+                let mut at_all = join_all(at_all).await;
+                let mut person = |task: &Task| {
+                    if !known(&task) {
+                        return ambiguous();
+                    }
+                    let steps = at_all.iter_mut();
+                    outcome(
+                        steps
+                            .filter_map(|(name, steps)| Some((name.clone(), steps.next()?)))
+                            .collect(),
+                    )
+                };
+                Ok(tasks.iter().map(&mut person).collect())
             }
         }
     }
@@ -104,19 +129,9 @@ impl Subsystem for Subprocessors {
     }
 }
 
-/// Takes one person one step further at every vendor.
-async fn person(visits: &[Visit<'_>], task: &Task) -> Outcome {
-    if task.subject.resolution == Resolution::Ambiguous {
-        let fault = Fault::new(FaultClass::Permanent, Blame::Subject, FaultCode::Ambiguous, "subprocessors");
-        return Outcome::Failed(fault);
-    }
-    let before = Followed::read(task.reference.as_ref());
-    let steps = visits.iter().map(async |visit| {
-        let name = visit.client.vendor().name.clone();
-        let step = visit.step(task, before.vendors.get(&name)).await;
-        (name, step)
-    });
-    outcome(join_all(steps).await)
+fn ambiguous() -> Outcome {
+    let fault = Fault::new(FaultClass::Permanent, Blame::Subject, FaultCode::Ambiguous, "subprocessors");
+    Outcome::Failed(fault)
 }
 
 /// One outcome of what the vendors said. Erased needs everybody; who must be acted upon decides before who is waited for.

@@ -1,5 +1,6 @@
 //! The keys of a Redis in memory, and the few commands on them that the scripts and the tracker use.
 
+use super::ranking::Ranking;
 use super::reply::{Refusal, Reply, bulk, bulk_or_nil, count, number};
 use super::stream::Stream;
 use erasure_protocol::Millis;
@@ -22,6 +23,7 @@ struct Kept {
 enum Data {
     Hash(Hash),
     Stream(Stream),
+    Ranking(Ranking),
 }
 
 impl Keyspace {
@@ -44,6 +46,20 @@ impl Keyspace {
             ("XRANGE", [key, rest @ ..]) => self
                 .stream(now, key)?
                 .map_or(Ok(Value::Array(Vec::new())), |it| it.range(rest)),
+            ("ZADD", [key, score, member]) => self.ranking_mut(now, key)?.add(score, member),
+            ("ZCARD", [key]) => Ok(count(self.ranking(now, key)?.map_or(0, |it| it.len()))),
+            ("ZSCORE", [key, member]) => Ok(self.ranking(now, key)?.map_or(Value::Nil, |it| it.score(member))),
+            ("ZRANGE", [key, first, last, b"WITHSCORES"]) => {
+                let (first, last) = (number(first)?, number(last)?);
+                let ranking = self.ranking(now, key)?;
+                Ok(ranking.map_or(Value::Array(Vec::new()), |it| it.range(first, last)))
+            }
+            ("ZREMRANGEBYRANK", [key, first, last]) => {
+                let (first, last) = (number(first)?, number(last)?);
+                Ok(self
+                    .ranking(now, key)?
+                    .map_or(Value::Int(0), |it| it.remove_range(first, last)))
+            }
             ("XDEL", [key, ids @ ..]) if !ids.is_empty() => self.stream_delete(now, key, ids),
             _ if KNOWN.contains(&&*verb) => Err(Refusal::arguments(&verb)),
             _ => Err(Refusal::unknown(&verb)),
@@ -94,14 +110,14 @@ impl Keyspace {
         match self.get(now, key).map(|it| &mut it.value) {
             None => Ok(None),
             Some(Data::Hash(hash)) => Ok(Some(hash)),
-            Some(Data::Stream(_)) => Err(Refusal::wrong_type()),
+            Some(Data::Stream(_) | Data::Ranking(_)) => Err(Refusal::wrong_type()),
         }
     }
 
     fn hash_mut(&mut self, now: Millis, key: &[u8]) -> Result<&mut Hash, Refusal> {
         match self.get_or_create(now, key, || Data::Hash(Hash::new())) {
             Data::Hash(hash) => Ok(hash),
-            Data::Stream(_) => Err(Refusal::wrong_type()),
+            Data::Stream(_) | Data::Ranking(_) => Err(Refusal::wrong_type()),
         }
     }
 
@@ -109,14 +125,29 @@ impl Keyspace {
         match self.get(now, key).map(|it| &mut it.value) {
             None => Ok(None),
             Some(Data::Stream(stream)) => Ok(Some(stream)),
-            Some(Data::Hash(_)) => Err(Refusal::wrong_type()),
+            Some(Data::Hash(_) | Data::Ranking(_)) => Err(Refusal::wrong_type()),
         }
     }
 
     fn stream_mut(&mut self, now: Millis, key: &[u8]) -> Result<&mut Stream, Refusal> {
         match self.get_or_create(now, key, || Data::Stream(Stream::default())) {
             Data::Stream(stream) => Ok(stream),
-            Data::Hash(_) => Err(Refusal::wrong_type()),
+            Data::Hash(_) | Data::Ranking(_) => Err(Refusal::wrong_type()),
+        }
+    }
+
+    fn ranking(&mut self, now: Millis, key: &[u8]) -> Result<Option<&mut Ranking>, Refusal> {
+        match self.get(now, key).map(|it| &mut it.value) {
+            None => Ok(None),
+            Some(Data::Ranking(ranking)) => Ok(Some(ranking)),
+            Some(Data::Hash(_) | Data::Stream(_)) => Err(Refusal::wrong_type()),
+        }
+    }
+
+    fn ranking_mut(&mut self, now: Millis, key: &[u8]) -> Result<&mut Ranking, Refusal> {
+        match self.get_or_create(now, key, || Data::Ranking(Ranking::default())) {
+            Data::Ranking(ranking) => Ok(ranking),
+            Data::Hash(_) | Data::Stream(_) => Err(Refusal::wrong_type()),
         }
     }
 
@@ -185,9 +216,27 @@ impl Keyspace {
     }
 }
 
-const KNOWN: [&str; 15] = [
-    "TIME", "INFO", "DEL", "UNLINK", "PEXPIRE", "HSET", "HSETNX", "HGET", "HMGET", "HGETALL", "HINCRBY", "HDEL", "XADD",
-    "XRANGE", "XDEL",
+const KNOWN: [&str; 20] = [
+    "TIME",
+    "INFO",
+    "DEL",
+    "UNLINK",
+    "PEXPIRE",
+    "HSET",
+    "HSETNX",
+    "HGET",
+    "HMGET",
+    "HGETALL",
+    "HINCRBY",
+    "HDEL",
+    "XADD",
+    "XRANGE",
+    "XDEL",
+    "ZADD",
+    "ZCARD",
+    "ZSCORE",
+    "ZRANGE",
+    "ZREMRANGEBYRANK",
 ];
 
 fn time(now: Millis) -> Value {

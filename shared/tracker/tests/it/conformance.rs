@@ -39,6 +39,15 @@ macro_rules! behaviours {
 }
 
 behaviours! {
+    allowance:
+        what_nobody_knows_of_is_allowed_only_after_everything_of_before_is_over,
+        a_place_is_free_a_window_after_the_end_of_its_call_and_not_before,
+        a_place_that_nobody_gives_back_is_free_when_its_call_must_be_over,
+        a_place_that_was_not_used_is_free_at_once,
+        fewer_calls_hold_at_once_and_more_calls_only_after_all_of_before_are_over,
+        a_vendor_s_silence_is_kept_by_everybody,
+        an_older_copy_of_the_places_is_known_and_not_believed,
+    ;
     completion:
         completion_is_told_exactly_once_however_often_marks_are_repeated,
         what_is_marked_twice_counts_once,

@@ -5,6 +5,7 @@
     reason = "a panic is a test's way to fail; clippy sees only #[test] functions as tests"
 )]
 
+mod allowance;
 mod cluster;
 mod completion;
 mod conformance;

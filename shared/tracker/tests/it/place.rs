@@ -84,6 +84,18 @@ impl Redis {
         }
     }
 
+    /// The same; a Redis in memory anew, with a clock that runs. Those of servers do.
+    pub(crate) fn with_a_running_clock(self) -> Self {
+        match self {
+            #[cfg(feature = "double")]
+            Self::Memory(_) => {
+                let begun = std::time::Instant::now();
+                Self::Memory(MemoryRedis::new(move || NOW.plus(begun.elapsed())))
+            }
+            other => other,
+        }
+    }
+
     /// The one server's connection, for what only a server has.
     pub(crate) fn server(&self) -> Result<MultiplexedConnection> {
         match self {

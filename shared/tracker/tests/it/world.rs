@@ -27,6 +27,20 @@ impl World {
         Self::of_ledger(place, LedgerId(Uuid::new_v4())).await
     }
 
+    /// A world in which time passes, on the double too.
+    pub(crate) async fn with_a_running_clock(place: &Place) -> Result<Self> {
+        let (config, redis) = place.open().await?;
+        let redis = redis.with_a_running_clock();
+        let ledger = LedgerId(Uuid::new_v4());
+        let tracker = redis.tracker(&config, ledger).await?;
+        Ok(Self {
+            config,
+            ledger,
+            tracker,
+            redis,
+        })
+    }
+
     pub(crate) async fn of_ledger(place: &Place, ledger: LedgerId) -> Result<Self> {
         let (config, redis) = place.open().await?;
         let tracker = redis.tracker(&config, ledger).await?;

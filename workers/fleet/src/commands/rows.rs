@@ -117,7 +117,7 @@ async fn subject(resolve: &AnyResolve, tenant: &TenantId, record: Record) -> any
 type Asked = (SubsystemName, Result<Findings, Fault>);
 
 async fn ask(fleet: &Fleet, tenant: &TenantId, subject: Arc<Subject>, mode: FindMode) -> anyhow::Result<Vec<Asked>> {
-    let subsystems = fleet.subsystems(mode)?;
+    let subsystems = fleet.subsystems(mode, None)?;
     let subjects = [subject];
     let asking = subsystems.into_iter().map(|(name, known)| {
         let subjects = &subjects;
