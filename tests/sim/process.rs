@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use erasure_broker::{Inspector, Publisher};
 use erasure_intake::{Intake, TenantConfig, Tenants};
-use erasure_kit::{AnyResolve, AnySubsystem, Health, Worker, WorkerConfig};
+use erasure_kit::{AnyResolve, AnySubsystem, BulkPace, Health, Worker, WorkerConfig};
 use erasure_ledger::Ledger;
 use erasure_protocol::{Regulation, RetryPolicy, Rung, SubsystemName};
 use erasure_reconciler::{KnownSubsystem, Reconciler, ReconcilerConfig};
@@ -203,6 +203,7 @@ impl Parts {
                 hold_s: 3,
                 ..WorkerConfig::default()
             },
+            pace: BulkPace::default(),
             health: self.health.clone(),
         }
     }

@@ -61,7 +61,7 @@ impl Default for Config {
 }
 
 /// The largest frame, in bytes. Each connection holds two buffers of 32 of them: with the broker's 128 KiB that would be 8 MiB.
-const FRAME_MAX: u32 = 16 * 1024;
+const FRAME_MAX: u32 = 8 * 1024;
 
 impl Config {
     /// Checks what can be checked without connecting.

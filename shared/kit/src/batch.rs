@@ -3,6 +3,7 @@
 use crate::hand::{Hand, InHand};
 use crate::lane::Pause;
 use crate::opened::{Grant, Opened, open};
+use crate::pace::Spent;
 use crate::settle::ItemReport;
 use crate::suspicion::{goes_alone, is_deadly, is_worn};
 use crate::worker::Worker;
@@ -29,6 +30,7 @@ pub(crate) struct BatchRun<'a> {
     hand: Hand,
     pause: Option<Pause>,
     hold_until: Instant,
+    spent: Spent,
 }
 
 impl<'a> BatchRun<'a> {
@@ -41,11 +43,12 @@ impl<'a> BatchRun<'a> {
             hand: Hand::new(deliveries),
             pause: None,
             hold_until,
+            spent: Spent::default(),
         }
     }
 
-    /// Does the batch. Answers with the reason to pause the lane, if there is one.
-    pub(crate) async fn run(mut self) -> Option<Pause> {
+    /// Does the batch. Answers with the reason to pause the lane, if there is one, and with what it took of the store.
+    pub(crate) async fn run(mut self) -> (Option<Pause>, Spent) {
         let worker = self.worker;
         let read = self
             .hand
@@ -74,7 +77,7 @@ impl<'a> BatchRun<'a> {
         }
         point(Point::WorkerSettling).await;
         self.hand.settle().await;
-        self.pause
+        (self.pause, self.spent)
     }
 
     /// Nobody has projected these requests for as long as they could be held, or what came is too old: the ledger's side has to say
@@ -263,6 +266,8 @@ impl<'a> BatchRun<'a> {
         }
         let performed = perform(&worker.subsystem, &worker.name, operation, &tasks, limit).await;
         point(Point::WorkerPerformed).await;
+        self.spent.subjects += tasks.len();
+        self.spent.time += started.elapsed();
         metrics::histogram!("erasure_batch_seconds", "subsystem" => worker.name.to_string())
             .record(started.elapsed().as_secs_f64());
         if let Some(fault) = performed.store_fault {

@@ -1,7 +1,7 @@
 //! One subsystem's worker: its three lanes over one store.
 
 use crate::lane::LaneRun;
-use crate::{AnySubsystem, Health, WorkerConfig};
+use crate::{AnySubsystem, BulkPace, Health, WorkerConfig};
 use erasure_broker::Publisher;
 use erasure_privacy::KeyRing;
 use erasure_protocol::{Lane, LedgerId, RetryPolicy, SubsystemName};
@@ -31,6 +31,8 @@ pub struct Worker {
     pub retry: RetryPolicy,
     /// Its settings.
     pub config: WorkerConfig,
+    /// How much of the store its bulk lane may take.
+    pub pace: BulkPace,
     /// Where it says what it waits for.
     pub health: Health,
 }

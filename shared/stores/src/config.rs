@@ -21,6 +21,12 @@ pub struct StoreConfig {
     pub statement_timeout_ms: u64,
     /// How long one statement may wait for a lock, in milliseconds.
     pub lock_timeout_ms: u64,
+    /// How many batches of bulk work one process may have here at once, at most.
+    pub bulk_batches_at_once_max: usize,
+    /// For how much of the time each of them may be at work here, in percent.
+    pub bulk_share_percent: u8,
+    /// How many people of bulk work a second one process erases here at most; as many as it can, unless told.
+    pub bulk_subjects_per_second: Option<u32>,
 }
 
 impl Default for StoreConfig {
@@ -32,6 +38,9 @@ impl Default for StoreConfig {
             connect_timeout_ms: 5_000,
             statement_timeout_ms: 60_000,
             lock_timeout_ms: 10_000,
+            bulk_batches_at_once_max: 2,
+            bulk_share_percent: 90,
+            bulk_subjects_per_second: None,
         }
     }
 }
@@ -79,6 +88,9 @@ impl fmt::Debug for StoreConfig {
             .field("connect_timeout_ms", &self.connect_timeout_ms)
             .field("statement_timeout_ms", &self.statement_timeout_ms)
             .field("lock_timeout_ms", &self.lock_timeout_ms)
+            .field("bulk_batches_at_once_max", &self.bulk_batches_at_once_max)
+            .field("bulk_share_percent", &self.bulk_share_percent)
+            .field("bulk_subjects_per_second", &self.bulk_subjects_per_second)
             .finish()
     }
 }

@@ -4,7 +4,7 @@ use crate::config::{Config, Kind};
 use anyhow::{Context as _, bail};
 use erasure_analytics::Analytics;
 use erasure_intake::Tenants;
-use erasure_kit::{AnyResolve, AnySubsystem};
+use erasure_kit::{AnyResolve, AnySubsystem, BulkPace};
 use erasure_ledger::{Access, Ledger};
 use erasure_privacy::KeyRing;
 use erasure_profiles::Profiles;
@@ -106,6 +106,24 @@ impl Fleet {
     /// With what is wrong and what to do.
     pub(crate) async fn tracker(&self, ledger: LedgerId) -> anyhow::Result<Tracker> {
         Ok(Tracker::connect(&self.config.tracker, ledger).await?)
+    }
+
+    /// How much of its store a subsystem's bulk lane may take. Vendors have their own settings for how often they are called.
+    pub(crate) fn pace(&self, name: &SubsystemName) -> BulkPace {
+        let section = self.map.sections.get(name);
+        let store = section.and_then(|section| self.config.store.get(&section.store));
+        store.map_or(
+            BulkPace {
+                batches_at_once_max: 1,
+                share_percent: 100,
+                subjects_per_second: None,
+            },
+            |store| BulkPace {
+                batches_at_once_max: store.bulk_batches_at_once_max,
+                share_percent: store.bulk_share_percent,
+                subjects_per_second: store.bulk_subjects_per_second,
+            },
+        )
     }
 
     /// The stores, connecting when first used.

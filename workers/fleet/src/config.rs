@@ -237,6 +237,14 @@ impl Config {
                 "no tenant is declared, so every request would be refused; add for example:\n\n[tenant.acme]\nregulation = \"gdpr\""
             );
         }
+        for (name, store) in &self.store {
+            if !(1..=100).contains(&store.bulk_share_percent) {
+                bail!("store.{name}.bulk_share_percent must be between 1 and 100");
+            }
+            if store.bulk_batches_at_once_max == 0 || store.bulk_subjects_per_second == Some(0) {
+                bail!("store.{name}.bulk_batches_at_once_max and bulk_subjects_per_second must be above 0");
+            }
+        }
         if self.worker.perform_timeout_s.saturating_mul(1000) >= self.tracker.lease_ms {
             bail!("worker.perform_timeout_s must be shorter than tracker.lease_ms, or two workers would hold the same slice");
         }

@@ -272,6 +272,7 @@ impl Parts<'_> {
             keys: Arc::clone(&self.keys),
             retry: config.retry.clone(),
             config: config.worker.clone(),
+            pace: self.fleet.pace(name),
             health: self.health.clone(),
         }
     }

@@ -90,7 +90,7 @@ impl Intake {
         let this = Arc::new(self);
         let mut queues = JoinSet::new();
         queues.spawn(Arc::clone(&this).take_from(Source::Ingest, 512, stop.clone()));
-        queues.spawn(Arc::clone(&this).take_from(Source::IngestBulk, 4, stop.clone()));
+        queues.spawn(Arc::clone(&this).take_from(Source::IngestBulk, 2, stop.clone()));
         while let Some(ended) = queues.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "intake ended by a defect; the process stops so that it is started afresh");
@@ -106,7 +106,7 @@ impl Intake {
             "intake.bulk"
         };
         let options = ConsumerOptions {
-            prefetch: u16::try_from(messages_max * 2).unwrap_or(u16::MAX),
+            prefetch: u16::try_from(messages_max * (BATCHES_AT_ONCE + 1)).unwrap_or(u16::MAX),
             batch_max: messages_max,
             linger: Duration::from_millis(5),
             body_bytes_max: erasure_protocol::COMMAND_BYTES_MAX * 2,
@@ -115,25 +115,45 @@ impl Intake {
         let mut consumer = Consumer::start(&self.broker, source, options, stop.clone());
         self.health.ready(part);
         let mut wait = FIRST_WAIT;
-        while let Some(deliveries) = consumer.next_batch().await {
-            match self.take(queue, deliveries).await {
-                Ok(()) => {
-                    self.health.ready(part);
-                    wait = FIRST_WAIT;
-                }
-                Err(error) => {
-                    self.health.waiting(part, error.to_string());
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(wait) => {}
+        let mut taking: JoinSet<Result<(), Error>> = JoinSet::new();
+        let mut ended = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some(taken) = taking.join_next(), if !taking.is_empty() => match taken {
+                    Ok(Ok(())) => {
+                        self.health.ready(part);
+                        wait = FIRST_WAIT;
                     }
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
+                    Ok(Err(error)) => {
+                        self.health.waiting(part, error.to_string());
+                        tokio::select! {
+                            biased;
+                            () = stop.cancelled() => {}
+                            () = tokio::time::sleep(wait) => {}
+                        }
+                        wait = (wait * 2).min(LONGEST_WAIT);
+                    }
+                    Err(defect) => match defect.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => return,
+                    },
+                },
+                deliveries = consumer.next_batch(), if !ended && taking.len() < BATCHES_AT_ONCE => match deliveries {
+                    Some(deliveries) => {
+                        let this = Arc::clone(&self);
+                        taking.spawn(async move { this.take(queue, deliveries).await });
+                    }
+                    None => ended = true,
+                },
+                else => break,
             }
         }
     }
 }
+
+/// While one batch is written into the ledger, the people of the next one are looked for. For the ledger they are two processes.
+const BATCHES_AT_ONCE: usize = 2;
 
 /// How long intake waits after a batch that could not be taken; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
