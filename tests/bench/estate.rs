@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 pub(crate) const TENANT: &str = "acme";
 
 /// The store of the fourth subsystem.
-const MAILING: &str = "mailing";
+pub(crate) const MAILING: &str = "mailing";
 
 /// What is counted of the people who were to be forgotten: store, and what must be zero. `{last}` is the last of them.
 const GONE: [(&str, &str); 8] = [

@@ -156,9 +156,9 @@ impl Fleet {
 }
 
 /// One run: everybody of the estate, by commands of this kind.
-pub(crate) async fn run(estate: &Arc<Estate>, load: Load, ledger: Technology) -> Result<Run> {
+pub(crate) async fn run(estate: &Arc<Estate>, load: Load, ledger: Technology, processes: usize) -> Result<Run> {
     let fleet = Fleet::build(estate, ledger, |builder| builder).await?;
-    let result = Box::pin(measured(&fleet, estate.subjects, load)).await;
+    let result = Box::pin(measured(&fleet, estate.subjects, load, processes)).await;
     // What went wrong in the run says more than what goes wrong in clearing up after it.
     let removed = fleet.remove().await;
     let run = result?;
@@ -166,11 +166,17 @@ pub(crate) async fn run(estate: &Arc<Estate>, load: Load, ledger: Technology) ->
     Ok(run)
 }
 
-async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
+async fn measured(fleet: &Fleet, subjects: u32, load: Load, count: usize) -> Result<Run> {
     let post = Post::connect(fleet.world.amqp()).await?;
     post.listen(ERASED, "erasure.events", "erasure.request.erased").await?;
     let mut role = fleet.start().await?;
-    let processes = Processes::servers()?.and("fleet", role.pid());
+    let mut processes = Processes::servers()?.and("fleet", role.pid());
+    let mut others = Vec::new();
+    for at in 2..=count {
+        let other = fleet.start().await?;
+        processes = processes.and(&format!("fleet {at}"), other.pid());
+        others.push(other);
+    }
     let (key, bodies, requests) = match load {
         Load::Singles => ("request", singles(1..subjects + 1), subjects),
         Load::Bulk => ("request.bulk", parts(subjects), 1),
@@ -194,6 +200,9 @@ async fn measured(fleet: &Fleet, subjects: u32, load: Load) -> Result<Run> {
     }
     let redis_bytes = redis_memory(&fleet.servers.redis, fleet.world.name()).await?;
     role.term().await?;
+    for mut other in others {
+        other.term().await?;
+    }
     let counted = Counted::now(&fleet.servers).await?.since(&counted);
     fleet.copy.check().await?;
     let (ledger_bytes, rows) = fleet.ledger_at_end(i64::from(requests)).await?;

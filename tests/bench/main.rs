@@ -59,6 +59,9 @@ struct Arguments {
     /// Without Celery.
     #[arg(long)]
     without_celery: bool,
+    /// So many processes with every role, in W1 and W2.
+    #[arg(long, default_value_t = 1)]
+    processes: usize,
     /// Looks where the time goes; see `tests/bench/run`.
     #[arg(long)]
     profile: bool,
@@ -85,7 +88,7 @@ async fn main() -> Result<()> {
             Workload::W1 => Box::pin(whole::run(fleet::Load::Singles, &size(&arguments, 100_000, 2_000))).await,
             Workload::W2 => Box::pin(whole::run(fleet::Load::Bulk, &size(&arguments, 10_000, 2_000))).await,
             Workload::W3 => Box::pin(backlog::run(&size(&arguments, 1_000_000, 20_000))).await,
-            Workload::W4 => Box::pin(polls::run(&size(&arguments, 100_000, 5_000))).await,
+            Workload::W4 => Box::pin(polls::run(&size(&arguments, 100_000, 40_000))).await,
             Workload::W5 => Box::pin(mixed::run(&size(&arguments, 200_000, 20_000))).await,
             Workload::W6 => Box::pin(vendor::run(&size(&arguments, 50_000, 20_000))).await,
         };
@@ -112,6 +115,7 @@ async fn main() -> Result<()> {
 fn size(arguments: &Arguments, whole: u32, quick: u32) -> whole::Size {
     whole::Size {
         subjects: arguments.subjects.unwrap_or(if arguments.quick { quick } else { whole }),
+        processes: arguments.processes,
         runs: arguments.runs.unwrap_or(if arguments.quick { 3 } else { 5 }),
     }
 }

@@ -4,7 +4,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use erasure_tests::{company::Technology, producer::Producer, producer::Tap, servers::Servers};
+use erasure_tests::{
+    company::{STORES, Technology},
+    producer::Producer,
+    producer::Tap,
+    servers::Servers,
+    world::Builder,
+};
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -12,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    estate::{Estate, single},
+    estate::{Estate, MAILING, single},
     fleet::{Fleet, parts},
     post::Post,
     report::{Figures, median},
@@ -34,22 +40,29 @@ pub(crate) async fn run(size: &Size) -> Result<Figures> {
     eprintln!("W5: making a company of which {} people are forgotten", size.subjects);
     let estate = Arc::new(Estate::found(&servers.postgres, size.subjects).await?);
     let bulk = size.subjects * 9 / 10;
-    let (mut idle, mut loaded) = (Vec::new(), Vec::new());
+    let (mut idle, mut loaded, mut unthrottled) = (Vec::new(), Vec::new(), Vec::new());
     for at in 1..=size.runs {
-        let fleet = Fleet::build(&estate, Technology::Postgres, |builder| builder).await?;
-        let result = Box::pin(measured(&fleet, bulk, size.subjects)).await;
-        let removed = fleet.remove().await;
-        let (alone, beside) = result?;
-        removed?;
-        eprintln!("W5: run {at}: p99 {alone:.0} ms alone, {beside:.0} ms beside a bulk request of {bulk}");
+        let (alone, beside) = one(&estate, bulk, |builder| builder).await?;
+        let whole = |builder: Builder| {
+            STORES.into_iter().chain([MAILING]).fold(builder, |builder, store| {
+                builder.set(&format!("store.{store}.bulk_share_percent"), 100)
+            })
+        };
+        let (alone_again, beside_whole) = one(&estate, bulk, whole).await?;
+        eprintln!(
+            "W5: run {at}: p99 {alone:.0} ms alone, {beside:.0} ms beside a bulk request of {bulk}; {alone_again:.0} and \
+             {beside_whole:.0} ms where it may have all of the store"
+        );
         idle.push(alone);
         loaded.push(beside);
+        unthrottled.push(beside_whole / alone_again);
     }
     let ratios: Vec<f64> = idle.iter().zip(&loaded).map(|(idle, loaded)| loaded / idle).collect();
     let more = [
         ("p99 alone, ms", median(&idle)),
         ("p99 beside bulk, ms", median(&loaded)),
         ("p99 beside bulk / alone", median(&ratios)),
+        ("p99 beside bulk / alone, unthrottled", median(&unthrottled)),
     ];
     Ok(Figures {
         subjects: bulk,
@@ -60,6 +73,16 @@ pub(crate) async fn run(size: &Size) -> Result<Figures> {
             .collect(),
         ..Figures::default()
     })
+}
+
+/// Alone and beside the bulk request, on a fleet of its own.
+async fn one(estate: &Arc<Estate>, bulk: u32, more: impl FnOnce(Builder) -> Builder) -> Result<(f64, f64)> {
+    let fleet = Fleet::build(estate, Technology::Postgres, more).await?;
+    let result = Box::pin(measured(&fleet, bulk, estate.subjects)).await;
+    let removed = fleet.remove().await;
+    let figures = result?;
+    removed?;
+    Ok(figures)
 }
 
 async fn measured(fleet: &Fleet, bulk: u32, subjects: u32) -> Result<(f64, f64)> {

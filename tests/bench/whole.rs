@@ -23,6 +23,8 @@ pub(crate) struct Size {
     pub(crate) subjects: u32,
     /// How many runs.
     pub(crate) runs: usize,
+    /// How many processes.
+    pub(crate) processes: usize,
 }
 
 /// Measures one of the two.
@@ -33,7 +35,7 @@ pub(crate) async fn run(load: Load, size: &Size) -> Result<Figures> {
     let estate = Arc::new(Estate::found(&servers.postgres, subjects).await?);
     let (mut runs, mut ceilings) = (Vec::new(), Vec::new());
     for at in 1..=size.runs {
-        let run = Box::pin(fleet::run(&estate, load, Technology::Postgres)).await?;
+        let run = Box::pin(fleet::run(&estate, load, Technology::Postgres, size.processes)).await?;
         let ceiling = Box::pin(ceiling::run(&estate, load, &Writes::of(load, subjects, &run)?)).await?;
         eprintln!(
             "{load:?}: run {at}: the fleet {:.0}/s, the ceiling {:.0}/s",

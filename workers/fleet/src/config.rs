@@ -251,3 +251,30 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_store_that_is_none_is_refused_by_its_name() {
+        let manual = include_str!("../../../deploy/config/erasure.toml");
+        let read = |text: &str| Config::read(text, std::iter::empty(), Path::new("."));
+        read(manual).expect("the manual itself is a configuration");
+        for (default, wrong) in [
+            ("# store.crm.bulk_share_percent = 90", "store.crm.bulk_share_percent = 0"),
+            ("# store.crm.bulk_share_percent = 90", "store.crm.bulk_share_percent = 101"),
+            (
+                "# store.crm.bulk_batches_at_once_max = 2",
+                "store.crm.bulk_batches_at_once_max = 0",
+            ),
+            (
+                "#+ store.crm.bulk_subjects_per_second = 2000",
+                "store.crm.bulk_subjects_per_second = 0",
+            ),
+        ] {
+            let error = read(&manual.replace(default, wrong)).expect_err(wrong);
+            assert!(error.to_string().starts_with("store.crm.bulk_"), "{wrong}: {error}");
+        }
+    }
+}

@@ -42,15 +42,19 @@ impl Intake {
     /// A ledger that went back in time knows less than it had promised: nothing is taken on top of it. Without an answer of the
     /// tracker there is nothing to compare with, and commands are not kept waiting for that.
     async fn not_older_than_the_tracker(&self) -> Result<(), Error> {
-        let ledger = self.ledger.seq().await?;
-        match self.tracker.high_water().await {
-            Ok(tracker) if tracker > ledger => Err(Error::OlderLedger { ledger, tracker }),
-            Ok(_) => Ok(()),
+        // The tracker first: what it remembers the ledger had said before, however fast others take requests meanwhile.
+        let tracker = match self.tracker.high_water().await {
+            Ok(tracker) => tracker,
             Err(error) => {
                 tracing::debug!(%error, "the tracker does not answer; the ledger's age is not compared");
-                Ok(())
+                return Ok(());
             }
+        };
+        let ledger = self.ledger.seq().await?;
+        if tracker > ledger {
+            return Err(Error::OlderLedger { ledger, tracker });
         }
+        Ok(())
     }
 
     /// What a request must pass: every subsystem that is registered, under the key that counts today. A subsystem that is
