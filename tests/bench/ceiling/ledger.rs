@@ -37,6 +37,8 @@ pub(crate) struct Part {
 pub(crate) const SEALED_BYTES: usize = 28;
 /// Of one subject within a sealed slice.
 pub(crate) const SEALED_SUBJECT_BYTES: usize = 229;
+/// Of what is noted of a slice that was sent to each entry.
+pub(crate) const SENT_BYTES: usize = 14 * ENTRIES;
 /// Of an event.
 pub(crate) const EVENT_BYTES: usize = 520;
 /// Of what is said of the stores' confirmations.

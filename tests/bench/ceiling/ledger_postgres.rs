@@ -6,7 +6,7 @@ use erasure_tests::{company::postgres_url, servers::Servers};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
-use super::ledger::{CONFIRMATIONS_BYTES, ENTRIES, EVENT_BYTES, Part, Writes, bytes, hashes, request_key, sealed};
+use super::ledger::{CONFIRMATIONS_BYTES, ENTRIES, EVENT_BYTES, Part, SENT_BYTES, Writes, bytes, hashes, request_key, sealed};
 use crate::estate::execute;
 
 /// Seconds for all of them.
@@ -100,30 +100,29 @@ async fn accept(ledger: &mut PgConnection, parts: &[Part], hashes_per_subject: u
     .execute(&mut *ledger)
     .await?;
     let complete: Vec<&Part> = parts.iter().filter(|it| it.last).collect();
+    let wait =
+        "insert into undispatched (large, accepted_at, request) select 0, 1, request from unnest($1::bytea[]) as u (request)";
+    run_sql(ledger, wait, &ended(parts), &[]).await?;
     events(ledger, &complete, "erasure.request.accepted").await?;
     run_sql(ledger, "update ledger_meta set seq = seq + 1", &[], &[]).await?;
     run_sql(ledger, "commit", &[], &[]).await
 }
 
 async fn dispatch(ledger: &mut PgConnection, parts: &[Part]) -> Result<()> {
-    let entries = ByEntry::of(parts.iter());
+    let of: Vec<Vec<u8>> = parts.iter().map(|it| request_key(it.request)).collect();
+    let numbers: Vec<i64> = parts.iter().map(|it| i64::from(it.slice)).collect();
     run_sql(ledger, "begin", &[], &[]).await?;
     sqlx::query(
-        "insert into dispatch (request, entry, slice, count, last_at) \
-         select request, entry, slice, 1, 1 from unnest($1::bytea[], $2::bigint[], $3::bigint[]) as d (request, entry, slice)",
+        "insert into dispatch (request, slice, sent, last_at) \
+         select request, slice, $3, 1 from unnest($1::bytea[], $2::bigint[]) as d (request, slice)",
     )
-    .bind(&entries.requests)
-    .bind(&entries.entries)
-    .bind(&entries.slices)
+    .bind(&of)
+    .bind(&numbers)
+    .bind(bytes(1, SENT_BYTES))
     .execute(&mut *ledger)
     .await?;
-    run_sql(
-        ledger,
-        "update request set dispatched = 1, last_dispatch_at = 1 where id = any($1)",
-        &ended(parts),
-        &[],
-    )
-    .await?;
+    let gone = "delete from undispatched where large = 0 and accepted_at = 1 and request = any($1)";
+    run_sql(ledger, gone, &ended(parts), &[]).await?;
     run_sql(ledger, "commit", &[], &[]).await
 }
 

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::time::Instant;
 
-use super::ledger::{CONFIRMATIONS_BYTES, ENTRIES, EVENT_BYTES, Part, Writes, bytes, hashes, request_key, sealed};
+use super::ledger::{CONFIRMATIONS_BYTES, ENTRIES, EVENT_BYTES, Part, SENT_BYTES, Writes, bytes, hashes, request_key, sealed};
 
 /// How many rows go into one statement: as many as the fleet's ledger takes.
 const ROWS: usize = 1_000;
@@ -20,7 +20,6 @@ pub(crate) async fn run(writes: &Writes) -> Result<f64> {
     migrate(&Config::at(format!("sqlite:{}", path.display()))).await?;
     let options = SqliteConnectOptions::new()
         .filename(&path)
-        .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("secure_delete", "ON");
@@ -98,6 +97,15 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
     })
     .await?;
     let complete: Vec<&Part> = parts.iter().filter(|it| it.last).collect();
+    insert(
+        ledger,
+        "insert into undispatched (large, accepted_at, request) ",
+        &complete,
+        |row, part| {
+            row.push_bind(0).push_bind(1).push_bind(request_key(part.request));
+        },
+    )
+    .await?;
     events(ledger, &complete, "erasure.request.accepted").await?;
     execute(ledger, "update ledger_meta set seq = seq + 1").await?;
     execute(ledger, "commit").await
@@ -105,22 +113,17 @@ async fn accept(ledger: &mut SqliteConnection, parts: &[Part], hashes_per_subjec
 
 async fn dispatch(ledger: &mut SqliteConnection, parts: &[Part]) -> Result<()> {
     execute(ledger, "begin immediate").await?;
-    let entries = by_entry(parts.iter());
-    let head = "insert into dispatch (request, entry, slice, count, last_at) ";
-    insert(ledger, head, &entries, |row, (part, entry)| {
+    let head = "insert into dispatch (request, slice, sent, last_at) ";
+    let rows: Vec<&Part> = parts.iter().collect();
+    insert(ledger, head, &rows, |row, part| {
         row.push_bind(request_key(part.request))
-            .push_bind(*entry)
             .push_bind(part.slice)
-            .push_bind(1)
+            .push_bind(bytes(1, SENT_BYTES))
             .push_bind(1);
     })
     .await?;
-    of(
-        ledger,
-        "update request set dispatched = 1, last_dispatch_at = 1 where id in ",
-        &ended(parts),
-    )
-    .await?;
+    let gone = "delete from undispatched where large = 0 and accepted_at = 1 and request in ";
+    of(ledger, gone, &ended(parts)).await?;
     execute(ledger, "commit").await
 }
 

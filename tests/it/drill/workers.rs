@@ -236,7 +236,7 @@ async fn lost_work_messages_are_sent_again() -> Result<()> {
         ready(&producer, queue, 1).await?;
     }
     let published = format!(
-        "select count(*) from {}.request where last_dispatch_at is not null",
+        "select count(distinct request) from {}.dispatch where last_at is not null",
         world.name()
     );
     let all = i64::try_from(crowd.requests().len())?;

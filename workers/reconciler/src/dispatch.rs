@@ -11,10 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// How many requests are looked at in one turn, so that many small ones share messages.
+/// How many requests of one slice are looked at in one turn, so that many share messages.
 const REQUESTS_PER_TURN: u32 = 256;
-/// How many slices of one request are read at once: what bounds the memory.
-const SLICES_AT_ONCE: u32 = 16;
+/// How many large requests are looked at in one turn; small ones never wait behind them.
+const LARGE_PER_TURN: u32 = 4;
+/// How many slices of large requests are sent in one turn. It bounds the memory, and how long a small request waits that comes while a
+/// large one is sent.
+const SLICES_PER_TURN: usize = 4;
 
 /// Tasks of one slice to be sent to one entry of the plan.
 #[derive(Clone, Debug)]
@@ -58,7 +61,7 @@ impl Reconciler {
     }
 
     async fn dispatch_turn(&self) -> Result<Turn, Error> {
-        let requests = self.ledger.undispatched(REQUESTS_PER_TURN).await?;
+        let requests = self.ledger.undispatched(REQUESTS_PER_TURN, LARGE_PER_TURN).await?;
         if requests.is_empty() {
             return Ok(Turn::Idle);
         }
@@ -71,8 +74,9 @@ impl Reconciler {
         let running = headers.iter().filter(|header| header.state == RequestState::Running);
         let (small, large): (Vec<&Header>, Vec<&Header>) = running.partition(|header| header.slices == 1);
         self.dispatch_small(&small, now, &mut outbound).await?;
+        let mut left = SLICES_PER_TURN;
         for header in large {
-            self.dispatch_large(header, now, &mut outbound).await?;
+            left = left.saturating_sub(self.dispatch_large(header, left, now, &mut outbound).await?);
         }
         point(Point::DispatchRecorded).await;
         self.publish(outbound).await?;
@@ -106,35 +110,36 @@ impl Reconciler {
         self.collect_all(wants, now, outbound).await.map(|_| ())
     }
 
-    /// A request of many slices, some at a time: what bounds the memory.
-    async fn dispatch_large(&self, header: &Header, now: Millis, outbound: &mut Outbound) -> Result<(), Error> {
-        let sent: BTreeSet<(usize, u32)> = self
-            .ledger
-            .dispatch_counts(header.request)
-            .await?
-            .iter()
-            .map(|it| (it.entry, it.slice))
-            .collect();
+    /// The next slices of a request of many. How many.
+    async fn dispatch_large(
+        &self,
+        header: &Header,
+        slices_max: usize,
+        now: Millis,
+        outbound: &mut Outbound,
+    ) -> Result<usize, Error> {
+        if slices_max == 0 {
+            return Ok(0);
+        }
+        let counts = self.ledger.dispatch_counts(header.request).await?;
+        let sent: BTreeSet<(u32, usize)> = counts.iter().map(|it| (it.slice, it.entry)).collect();
         let failed = self.failed(header).await?;
         if !failed.is_empty() {
             // No worker will ever speak of them: who waits for whom must be seen from here.
             self.show_reports(header).await?;
         }
-        for from in (0..header.slices).step_by(SLICES_AT_ONCE as usize) {
-            let to = header.slices.min(from + SLICES_AT_ONCE);
-            let wants = header
-                .plan
-                .live()
-                .flat_map(|(entry, _)| (from..to).map(move |slice| (entry, slice)));
-            let wants = wants
-                .filter(|it| !sent.contains(it))
-                .map(|(entry, slice)| Want::new(entry, slice, failed.get(&(entry, slice))));
-            self.collect(header, wants.collect(), now, outbound).await?;
-            if outbound.values().flatten().count() >= REQUESTS_PER_TURN as usize {
-                self.publish(std::mem::take(outbound)).await?;
-            }
-        }
-        Ok(())
+        let entries_to_send = |slice: u32| {
+            let live = header.plan.live().map(|(entry, _)| entry);
+            live.filter(|entry| !sent.contains(&(slice, *entry))).collect::<Vec<_>>()
+        };
+        let slices = (0..header.slices).map(|slice| (slice, entries_to_send(slice)));
+        let next: Vec<_> = slices.filter(|(_, entries)| !entries.is_empty()).take(slices_max).collect();
+        let wants = next
+            .iter()
+            .flat_map(|(slice, entries)| entries.iter().map(|entry| (*entry, *slice)));
+        let wants = wants.map(|(entry, slice)| Want::new(entry, slice, failed.get(&(entry, slice))));
+        self.collect(header, wants.collect(), now, outbound).await?;
+        Ok(next.len())
     }
 
     /// Records the dispatches and builds their items. What somebody else has dispatched in the meantime is left out.

@@ -1,6 +1,6 @@
 //! Taking custody of a request, whole or in parts.
 
-use super::dispatch::note_whether_dispatched;
+use super::dispatch::{Undispatched, insert_undispatched, note_undispatched};
 use super::outbox::{insert_dated_events, insert_events};
 use super::plan::{append, insert_plans, plan_of};
 use super::report::{insert_failed_now, is_failed_as_a_whole};
@@ -265,7 +265,6 @@ fn subjects(part: &NewPart) -> u64 {
 async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<RequestKey>, Error> {
     let row = |part: &&NewPart| {
         let plan = Plan::new(part.plan.clone());
-        let is_skipped = part.slices.iter().all(|slice| is_failed_as_a_whole(part, slice));
         let state = if is_whole(part) {
             RequestState::Running
         } else {
@@ -292,11 +291,10 @@ async fn insert_requests(tx: &mut Tx, parts: &[&NewPart]) -> Result<BTreeSet<Req
             subjects(part),
             part.key.key.0.as_str(),
             &part.key.wrapped,
-            is_skipped,
         ]
     };
     let target = "request (id, tenant, request_id, operation, options, source, origin, ticket, regulation, received_at, \
-        accepted_at, due_at, lane, state, plan, plan_version, slices, subjects, data_key_id, data_key, dispatched)";
+        accepted_at, due_at, lane, state, plan, plan_version, slices, subjects, data_key_id, data_key)";
     let rows = parts.iter().map(row).collect();
     let new = insert_returning(tx, target, "ON CONFLICT DO NOTHING RETURNING id", rows).await?;
     new.iter().map(|row| row.request(0)).collect()
@@ -309,8 +307,17 @@ async fn write_first_parts(tx: &mut Tx, parts: &[&NewPart]) -> Result<(), Error>
     insert_plans(tx, &plans.iter().collect::<Vec<_>>()).await?;
     write_content(tx, parts).await?;
     insert_failed_now(tx, &new).await?;
-    let whole = parts.iter().filter(|part| is_whole(part));
-    let events = whole.flat_map(|part| part.events.iter().map(|event| (event, part.accepted_at)));
+    let whole: Vec<&NewPart> = parts.iter().copied().filter(|part| is_whole(part)).collect();
+    let has_work = |part: &&&NewPart| !part.slices.iter().all(|slice| is_failed_as_a_whole(part, slice));
+    let waiting = whole.iter().filter(has_work).map(|part| Undispatched {
+        is_large: part.slices.len() > 1,
+        accepted_at: part.accepted_at,
+        request: part.request,
+    });
+    insert_undispatched(tx, waiting).await?;
+    let events = whole
+        .iter()
+        .flat_map(|part| part.events.iter().map(|event| (event, part.accepted_at)));
     insert_dated_events(tx, &events.collect::<Vec<_>>()).await
 }
 
@@ -348,10 +355,10 @@ async fn write_later_part(tx: &mut Tx, part: &NewPart, plan: &Plan) -> Result<Ac
     let text = "UPDATE request SET subjects = subjects + $2, slices = slices + $3, state = $4 WHERE id = $1";
     tx.execute(text, args![request, subjects(part), part.slices.len(), state.as_str()])
         .await?;
-    note_whether_dispatched(tx, request).await?;
     if !is_complete {
         return Ok(Accepted::Incomplete { seq: 0 });
     }
+    note_undispatched(tx, request).await?;
     insert_events(tx, &part.events, part.accepted_at).await?;
     Ok(Accepted::New { seq: 0 })
 }

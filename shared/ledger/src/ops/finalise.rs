@@ -2,7 +2,7 @@
 
 use super::act::insert_act;
 use super::outbox::{insert_dated_events, insert_events};
-use super::request::{grouped, plans_in};
+use super::request::{PlanId, grouped, plans_in};
 use super::subsystem::{Mismatch, Register};
 use crate::sql::{Row, Tx, args, insert_many};
 use crate::{Closed, Error, Event, EvidenceRow, Final, Finalised, Ledger, NewAct};
@@ -110,11 +110,17 @@ fn ends_of(operation: Operation) -> &'static [RequestState] {
     }
 }
 
+struct StoredRequest {
+    state: RequestState,
+    version: u32,
+    operation: Operation,
+    plan: PlanId,
+}
+
 /// What the ledger holds against some ends, locked until the end of the transaction.
 struct Stored {
-    /// State, plan version and operation.
-    requests: BTreeMap<RequestKey, (RequestState, u32, Operation)>,
-    plans: BTreeMap<RequestKey, Plan>,
+    requests: BTreeMap<RequestKey, StoredRequest>,
+    plans: BTreeMap<PlanId, Plan>,
     slices: BTreeMap<RequestKey, Vec<(u32, u16)>>,
     register: Register,
 }
@@ -124,22 +130,23 @@ impl Stored {
     async fn lock(tx: &mut Tx, ends: &[Final]) -> Result<Self, Error> {
         let keys: BTreeSet<RequestKey> = ends.iter().map(|end| end.request).collect();
         let keys: Vec<RequestKey> = keys.into_iter().collect();
-        let text = "SELECT id, state, plan_version, operation FROM request WHERE id {these} ORDER BY id";
+        let text = "SELECT id, state, plan_version, operation, plan FROM request WHERE id {these} ORDER BY id";
         let mut requests = BTreeMap::new();
         for row in tx.query_these_for_update(text, &keys).await? {
-            let stored = (
-                row.word(1, RequestState::parse)?,
-                row.number(2)?,
-                row.word(3, Operation::parse)?,
-            );
+            let stored = StoredRequest {
+                state: row.word(1, RequestState::parse)?,
+                version: row.number(2)?,
+                operation: row.word(3, Operation::parse)?,
+                plan: row.bytes(4)?,
+            };
             requests.insert(row.request(0)?, stored);
         }
-        let open =
-            |(request, (state, ..)): (&RequestKey, &(RequestState, u32, Operation))| (!state.is_final()).then_some(*request);
-        let open: Vec<RequestKey> = requests.iter().filter_map(open).collect();
+        let open = || requests.iter().filter(|(_, stored)| !stored.state.is_final());
+        let plans = open().map(|(_, stored)| stored.plan).collect();
+        let open: Vec<RequestKey> = open().map(|(request, _)| *request).collect();
         let text = "SELECT request, number, count FROM slice WHERE request {these} ORDER BY request, number";
         Ok(Self {
-            plans: plans_in(tx, &open).await?,
+            plans: plans_in(tx, plans).await?,
             slices: grouped(&tx.query_these(text, &open).await?, |row| {
                 Ok((row.number(1)?, row.number(2)?))
             })?,
@@ -160,8 +167,8 @@ impl Stored {
                 }
                 Err(answer) => answer,
             });
-            if let (Some(Finalised::Now), Some((state, ..))) = (answers.last(), self.requests.get_mut(&end.request)) {
-                *state = end.state;
+            if let (Some(Finalised::Now), Some(stored)) = (answers.last(), self.requests.get_mut(&end.request)) {
+                stored.state = end.state;
             }
         }
         (answers, written.into_values().collect())
@@ -169,18 +176,18 @@ impl Stored {
 
     /// The evidence that is to be written, or why none is.
     fn judge_one(&self, end: &Final) -> Result<Bits, Finalised> {
-        let (state, version, operation) = self.requests.get(&end.request).ok_or(Finalised::Unknown)?;
-        if state.is_final() {
-            return Err(Finalised::Already(*state));
+        let stored = self.requests.get(&end.request).ok_or(Finalised::Unknown)?;
+        if stored.state.is_final() {
+            return Err(Finalised::Already(stored.state));
         }
-        if !ends_of(*operation).contains(&end.state) {
+        if !ends_of(stored.operation).contains(&end.state) {
             return Err(Finalised::NoEnd);
         }
-        if !state.may_become(end.state) {
+        if !stored.state.may_become(end.state) {
             return Err(Finalised::NotRunning);
         }
-        let plan = self.plans.get(&end.request).ok_or(Finalised::PlanChanged)?;
-        if *version != end.plan_version || self.disagrees(plan) {
+        let plan = self.plans.get(&stored.plan).ok_or(Finalised::PlanChanged)?;
+        if stored.version != end.plan_version || self.disagrees(plan) {
             return Err(Finalised::PlanChanged);
         }
         let bits = bits_of(plan, &end.evidence);
@@ -286,6 +293,8 @@ async fn shred(tx: &mut Tx, requests: &[RequestKey]) -> Result<(), Error> {
     for text in [
         "UPDATE slice SET sealed = NULL WHERE request {these}",
         "DELETE FROM dispatch WHERE request {these}",
+        "DELETE FROM undispatched WHERE (large, accepted_at, request) IN \
+         (SELECT CASE WHEN slices > 1 THEN 1 ELSE 0 END, accepted_at, id FROM request WHERE id {these})",
     ] {
         tx.query_these(text, requests).await?;
     }

@@ -14,4 +14,5 @@ mod progress;
 mod report;
 mod request;
 mod retention;
+mod sent;
 mod subsystem;

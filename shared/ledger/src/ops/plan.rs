@@ -1,5 +1,6 @@
 //! The plan of a request: read, written, extended.
 
+use super::dispatch::note_undispatched;
 use super::report::copy_failed_from_start;
 use crate::ledger::after_key;
 use crate::sql::{Row, Tx, Value, args, insert_many};
@@ -87,9 +88,9 @@ pub(super) async fn append(tx: &mut Tx, request: RequestKey, stored: &Plan, plan
         }
     }
     insert_plans(tx, &[plan]).await?;
-    let text = "UPDATE request SET plan = $2, plan_version = $3, dispatched = 0 WHERE id = $1";
+    let text = "UPDATE request SET plan = $2, plan_version = $3 WHERE id = $1";
     tx.execute(text, args![request, plan.id().as_slice(), plan.version()]).await?;
-    Ok(())
+    note_undispatched(tx, request).await
 }
 
 const COLUMNS: &str = "plan_entry (plan, position, phase, subsystem, evidence, live)";

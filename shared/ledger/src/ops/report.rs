@@ -2,6 +2,7 @@
 
 use super::plan::plan_of;
 use super::request::grouped;
+use super::sent::{Sent, sent_of, write_sent};
 use crate::sql::{Row, Tx, Value, args, insert_many};
 use crate::{DuePending, Error, Ledger, NewPart, NewSlice, Report, Reported};
 use erasure_protocol::{
@@ -279,8 +280,13 @@ fn row_of(place: Place, outcome: &TaskOutcome, tasks: &Mask, at: Millis) -> Vec<
 pub(super) async fn insert_failed_now(tx: &mut Tx, parts: &[(&NewPart, &Plan)]) -> Result<(), Error> {
     let (mut reports, mut skipped) = (Vec::new(), Vec::new());
     for (part, plan) in parts.iter().filter(|(part, _)| !part.failed_now.is_empty()) {
-        let live = plan.live().map(|(entry, _)| entry);
-        for (entry, slice) in live.flat_map(|entry| part.slices.iter().map(move |slice| (entry, slice))) {
+        let live: Vec<usize> = plan.live().map(|(entry, _)| entry).collect();
+        let whole = part.slices.iter().filter(|slice| is_failed_as_a_whole(part, slice));
+        skipped.extend(whole.map(|slice| ((part.request, slice.number), Sent::never(&live))));
+        for (entry, slice) in live
+            .into_iter()
+            .flat_map(|entry| part.slices.iter().map(move |slice| (entry, slice)))
+        {
             let failed = part.failed_now.iter().filter(|it| it.slice == slice.number);
             reports.extend((0_i64..).zip(failed).map(|(ordinal, it)| {
                 let place = Place {
@@ -296,15 +302,10 @@ pub(super) async fn insert_failed_now(tx: &mut Tx, parts: &[(&NewPart, &Plan)]) 
                 };
                 row_of(place, &outcome, &it.tasks, part.accepted_at)
             }));
-            if is_failed_as_a_whole(part, slice) {
-                skipped.push(args![part.request, entry, slice.number, 0_u32, part.accepted_at]);
-            }
         }
     }
     insert_many(tx, COLUMNS, "", reports).await?;
-    let target = "dispatch (request, entry, slice, count, last_at)";
-    insert_many(tx, target, "ON CONFLICT DO NOTHING", skipped).await?;
-    Ok(())
+    write_sent(tx, skipped).await
 }
 
 /// Whether every task of the slice is failed from the start.
@@ -320,10 +321,10 @@ pub(super) async fn copy_failed_from_start(tx: &mut Tx, request: RequestKey, fro
         WHERE request = $1 AND entry = $2 AND kind = 'failed' AND code IN ($4, $5)";
     let codes = (FaultCode::Ambiguous.as_str(), FaultCode::NotResolvable.as_str());
     tx.execute(text, args![request, from, to, codes.0, codes.1]).await?;
-    let text = "INSERT INTO dispatch (request, entry, slice, count, last_at) SELECT request, $3, slice, 0, last_at FROM dispatch \
-        WHERE request = $1 AND entry = $2 AND count = 0 ON CONFLICT DO NOTHING";
-    tx.execute(text, args![request, from, to]).await?;
-    Ok(())
+    let mut rows = sent_of(tx, request).await?;
+    rows.retain(|_, sent| sent.copy_never(from, to));
+    let rows = rows.into_iter().map(|(slice, sent)| ((request, slice), sent));
+    write_sent(tx, rows.collect()).await
 }
 
 fn report(row: &Row) -> Result<Report, Error> {

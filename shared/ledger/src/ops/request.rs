@@ -8,14 +8,20 @@ use crate::{Error, Ledger, StoredSlice};
 use erasure_protocol::{
     Header, Lane, LedgerId, Operation, Plan, PlanEntry, RequestId, RequestKey, RequestState, Sealed, TenantId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 const HEADER: &str = "SELECT id, request_id, tenant, operation, lane, subjects, slices, data_key_id, data_key, received_at, \
-    accepted_at, due_at, ticket, state, finished_at, overdue, at_risk, generation, options FROM request WHERE id {these}";
+    accepted_at, due_at, ticket, state, finished_at, overdue, at_risk, generation, options, plan FROM request WHERE id {these}";
 
-const PLANS: &str = "SELECT r.id, p.phase, p.subsystem, p.evidence FROM request r JOIN plan_entry p ON p.plan = r.plan WHERE r.id {these} \
-    ORDER BY r.id, p.position";
+/// Where the plan's id is in it.
+const HEADER_PLAN: usize = 19;
+
+/// A plan never changes, and most requests share one: each is read once.
+const PLANS: &str = "SELECT plan, phase, subsystem, evidence FROM plan_entry WHERE plan {these} ORDER BY plan, position";
+
+/// [`Plan::id`].
+pub(super) type PlanId = [u8; 16];
 
 impl Ledger {
     /// All that the tracker is told of a request before any work is done.
@@ -33,8 +39,8 @@ impl Ledger {
     pub async fn headers(&self, requests: &[RequestKey]) -> Result<Vec<Header>, Error> {
         const DOING: &str = "reading headers";
         let rows = self.rows_of(DOING, HEADER, &[], requests).await?;
-        let entries = self.rows_of(DOING, PLANS, &[], requests).await?;
-        let found = join_headers(self.id(), &rows, &entries)?;
+        let plans = self.rows_of(DOING, PLANS, &[], &plans_named(&rows)?).await?;
+        let found = join_headers(self.id(), &rows, &join_plans(&plans)?)?;
         Ok(requests.iter().filter_map(|request| found.get(request).cloned()).collect())
     }
 
@@ -159,31 +165,39 @@ fn stored_slice(row: &Row, at: usize) -> Result<StoredSlice, Error> {
 /// The headers of a few requests, as this transaction sees them.
 pub(super) async fn headers_in(tx: &mut Tx, ledger: LedgerId, requests: &[RequestKey]) -> Result<Vec<Header>, Error> {
     let rows = tx.query_these(HEADER, requests).await?;
-    let entries = tx.query_these(PLANS, requests).await?;
-    let found = join_headers(ledger, &rows, &entries)?;
+    let plans = tx.query_these(PLANS, &plans_named(&rows)?).await?;
+    let found = join_headers(ledger, &rows, &join_plans(&plans)?)?;
     Ok(requests.iter().filter_map(|request| found.get(request).cloned()).collect())
 }
 
-/// The plans of these requests. An unknown one has none.
-pub(super) async fn plans_in(tx: &mut Tx, requests: &[RequestKey]) -> Result<BTreeMap<RequestKey, Plan>, Error> {
-    let plans = join_plans(&tx.query_these(PLANS, requests).await?)?;
-    Ok(plans
-        .into_iter()
-        .map(|(request, entries)| (request, Plan::new(entries)))
-        .collect())
+/// The plans with these ids.
+pub(super) async fn plans_in(tx: &mut Tx, ids: BTreeSet<PlanId>) -> Result<BTreeMap<PlanId, Plan>, Error> {
+    let ids: Vec<Vec<u8>> = ids.into_iter().map(Vec::from).collect();
+    join_plans(&tx.query_these(PLANS, &ids).await?)
 }
 
-fn join_plans(entries: &[Row]) -> Result<BTreeMap<RequestKey, Vec<PlanEntry>>, Error> {
-    grouped(entries, |row| entry(row, 1))
+/// The plans that rows of [`HEADER`] name, each once.
+fn plans_named(rows: &[Row]) -> Result<Vec<Vec<u8>>, Error> {
+    let ids: BTreeSet<PlanId> = rows.iter().map(|row| row.bytes(HEADER_PLAN)).collect::<Result<_, _>>()?;
+    Ok(ids.into_iter().map(Vec::from).collect())
 }
 
-fn join_headers(ledger: LedgerId, rows: &[Row], entries: &[Row]) -> Result<BTreeMap<RequestKey, Header>, Error> {
-    let mut plans = join_plans(entries)?;
+fn join_plans(rows: &[Row]) -> Result<BTreeMap<PlanId, Plan>, Error> {
+    let mut plans: BTreeMap<PlanId, Vec<PlanEntry>> = BTreeMap::new();
+    for row in rows {
+        plans.entry(row.bytes(0)?).or_default().push(entry(row, 1)?);
+    }
+    Ok(plans.into_iter().map(|(id, entries)| (id, Plan::new(entries))).collect())
+}
+
+fn join_headers(ledger: LedgerId, rows: &[Row], plans: &BTreeMap<PlanId, Plan>) -> Result<BTreeMap<RequestKey, Header>, Error> {
     rows.iter()
         .map(|row| {
             let request = row.request(0)?;
-            let plan = Plan::new(plans.remove(&request).unwrap_or_default());
-            Ok((request, header(ledger, row, request, plan)?))
+            let plan = plans
+                .get(&row.bytes(HEADER_PLAN)?)
+                .ok_or(Error::Damaged("the plan of a request"))?;
+            Ok((request, header(ledger, row, request, plan.clone())?))
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! What may go, and what still needs a key.
 
-use crate::sql::args;
+use crate::schema::OF_A_REQUEST;
+use crate::sql::{Text, args};
 use crate::{Error, KeyReferences, Ledger, PurgeBefore, Purged};
 use erasure_protocol::KeyId;
 
@@ -17,8 +18,10 @@ impl Ledger {
             let text = "SELECT id FROM request WHERE finished_at IS NOT NULL AND finished_at < $1 ORDER BY finished_at LIMIT $2";
             for row in tx.query(text, args![finished, before.limit]).await? {
                 let request = row.request(0)?;
-                tx.execute("DELETE FROM subject_hash WHERE request = $1", args![request])
-                    .await?;
+                for table in OF_A_REQUEST {
+                    let text = Text::Constant(format!("DELETE FROM {table} WHERE request = $1").into());
+                    tx.execute(text, args![request]).await?;
+                }
                 if tx.execute("DELETE FROM request WHERE id = $1", args![request]).await? == 1 {
                     purged.requests.push(request);
                 }

@@ -17,7 +17,6 @@ pub(crate) async fn open_sqlite(config: &Config, path: &Path, access: Access) ->
         .filename(path)
         .create_if_missing(false)
         .busy_timeout(config.busy_timeout())
-        .foreign_keys(true)
         // Every join is over keys. With it, SQLite reads whole tables to match them with the rows of a statement.
         .pragma("automatic_index", "OFF");
     let writer = match access {

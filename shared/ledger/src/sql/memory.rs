@@ -35,9 +35,7 @@ impl Shared {
             let connection = Connection::open_with_flags(&name, flags)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
             // A transaction that spilled would lock the readers out.
-            connection.execute_batch(
-                "PRAGMA foreign_keys = ON; PRAGMA automatic_index = OFF; PRAGMA cache_spill = OFF; PRAGMA synchronous = OFF",
-            )?;
+            connection.execute_batch("PRAGMA automatic_index = OFF; PRAGMA cache_spill = OFF; PRAGMA synchronous = OFF")?;
             Ok(connection)
         };
         Ok(Self {

@@ -213,10 +213,14 @@ impl Tx {
         Text::Constant(Cow::Owned(format!("{text}{lock}")))
     }
 
-    /// Runs a statement over these requests, in the order of the slice where there are many, and gives the rows of all. The text
-    /// says `{these}` where it compares.
-    pub(crate) async fn query_these(&mut self, text: &'static str, requests: &[RequestKey]) -> Result<Vec<Row>, Error> {
-        let statements = of_these(self.is_sqlite(), text, &[], requests)?;
+    /// Runs a statement over these keys, in the order of the slice where there are many, and gives the rows of all. The text says
+    /// `{these}` where it compares.
+    pub(crate) async fn query_these<K: Clone + Into<Value>>(
+        &mut self,
+        text: &'static str,
+        keys: &[K],
+    ) -> Result<Vec<Row>, Error> {
+        let statements = of_these(self.is_sqlite(), text, &[], keys)?;
         self.query_each(statements).await
     }
 

@@ -63,7 +63,7 @@ pub(crate) async fn parts_may_come_in_any_order_and_twice(world: World) {
             Accepted::Same(RequestState::Receiving)
         );
     }
-    assert!(ledger.undispatched(10).await.unwrap().is_empty() && ledger.unsent(10).await.unwrap().is_empty());
+    assert!(ledger.undispatched(10, 10).await.unwrap().is_empty() && ledger.unsent(10).await.unwrap().is_empty());
     assert_eq!(
         ledger.accept(part("p", 3, false)).await.unwrap(),
         Accepted::Conflict,
@@ -82,7 +82,7 @@ pub(crate) async fn parts_may_come_in_any_order_and_twice(world: World) {
         ledger.accept(part("p", 1, false)).await.unwrap(),
         Accepted::Same(RequestState::Running)
     );
-    assert_eq!(ledger.undispatched(10).await.unwrap(), [key]);
+    assert_eq!(ledger.undispatched(10, 10).await.unwrap(), [key]);
     assert_eq!(ledger.unsent(10).await.unwrap().len(), 1);
     let header = ledger.header(key).await.unwrap().unwrap();
     assert_eq!((header.subjects, header.slices), (6, 3));
@@ -224,7 +224,7 @@ pub(crate) async fn ambiguous_subjects_need_attention_from_the_start(world: Worl
     }];
     ledger.accept(new.clone()).await.unwrap();
     assert!(
-        ledger.undispatched(10).await.unwrap().is_empty(),
+        ledger.undispatched(10, 10).await.unwrap().is_empty(),
         "there is nothing to dispatch"
     );
     let listed = ledger.attention(&AttentionFilter::default(), None, 10).await.unwrap();

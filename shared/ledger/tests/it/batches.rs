@@ -155,7 +155,7 @@ pub(crate) async fn requests_of_a_batch_are_stored_as_if_they_came_alone(world: 
         ledger.accept(it).await.unwrap();
     }
     ledger.accept_all(together.clone()).await.unwrap();
-    let undispatched = ledger.undispatched(20).await.unwrap();
+    let undispatched = ledger.undispatched(20, 20).await.unwrap();
     for (one, other) in alone.iter().zip(&together) {
         let (one, other) = (one.request, other.request);
         let seen = async |request| {
@@ -190,7 +190,43 @@ pub(crate) async fn a_part_after_an_ambiguous_one_is_dispatched(world: World) {
     let ledger = world.ledger.clone();
     ledger.accept(ambiguous(part("p", 0, false), &[0, 1])).await.unwrap();
     ledger.accept(part("p", 1, true)).await.unwrap();
-    assert_eq!(ledger.undispatched(10).await.unwrap(), [key("p")]);
+    assert_eq!(ledger.undispatched(10, 10).await.unwrap(), [key("p")]);
+}
+
+pub(crate) async fn small_requests_are_sent_before_large_ones(world: World) {
+    let world = world.registered().await;
+    let ledger = world.ledger.clone();
+    for (id, slices) in [("l1", 2), ("s1", 1), ("l2", 2), ("s2", 1)] {
+        let mut new = whole("acme", id, 3);
+        let first = new.slices[0].clone();
+        new.slices
+            .extend((1..slices).map(|number| NewSlice { number, ..first.clone() }));
+        new.accepted_at = Millis(NOW.0 + i64::from(id.ends_with('2')));
+        ledger.accept(new).await.unwrap();
+    }
+    let all = ["s1", "s2", "l1", "l2"].map(key);
+    assert_eq!(ledger.undispatched(9, 9).await.unwrap(), all);
+    assert_eq!(ledger.undispatched(1, 1).await.unwrap(), ["s1", "l1"].map(key));
+    assert_eq!(ledger.undispatched(0, 1).await.unwrap(), ["l1"].map(key));
+    let slices = |slice| {
+        [0, 1].map(|entry| Dispatch {
+            slice,
+            ..wanted("l1", entry, 0)
+        })
+    };
+    ledger.dispatch(&slices(0), NOW).await.unwrap();
+    assert_eq!(
+        ledger.undispatched(0, 1).await.unwrap(),
+        ["l1"].map(key),
+        "a slice is missing"
+    );
+    ledger.dispatch(&slices(1), NOW).await.unwrap();
+    assert_eq!(ledger.undispatched(0, 1).await.unwrap(), ["l2"].map(key));
+    ledger
+        .close_not_erased(key("l2"), &act("a", "x"), event("closed"))
+        .await
+        .unwrap();
+    assert_eq!(ledger.undispatched(9, 9).await.unwrap(), ["s1", "s2"].map(key));
 }
 
 pub(crate) async fn many_dispatches_are_compared_each(world: World) {
@@ -239,7 +275,7 @@ pub(crate) async fn many_dispatches_are_compared_each(world: World) {
             None
         ]
     );
-    let mut open = ledger.undispatched(10).await.unwrap();
+    let mut open = ledger.undispatched(10, 10).await.unwrap();
     open.sort_unstable();
     let mut expected = [key("b"), key("d")];
     expected.sort_unstable();
@@ -473,7 +509,7 @@ pub(crate) async fn a_thousand_requests_go_through_in_batches(world: World) {
         })
         .collect();
     assert_eq!(ledger.dispatch(&all, NOW).await.unwrap(), vec![Some(1); 2_400]);
-    assert!(ledger.undispatched(1).await.unwrap().is_empty());
+    assert!(ledger.undispatched(1, 1).await.unwrap().is_empty());
     let ends = keys.iter().map(|it| end(*it, 1, RequestState::Erased, Done::Erased));
     assert_eq!(
         ledger.finalise_all(ends.collect()).await.unwrap(),

@@ -20,11 +20,11 @@ pub(crate) async fn dispatch_is_compare_and_set(world: World) {
         slice: 0,
         expected,
     };
-    assert_eq!(ledger.undispatched(10).await.unwrap(), [request]);
+    assert_eq!(ledger.undispatched(10, 10).await.unwrap(), [request]);
     assert_eq!(ledger.dispatch(&[of(0, 0), of(0, 0)], NOW).await.unwrap(), [Some(1), None]);
-    assert_eq!(ledger.undispatched(10).await.unwrap(), [request], "one entry is missing");
+    assert_eq!(ledger.undispatched(10, 10).await.unwrap(), [request], "one entry is missing");
     assert_eq!(ledger.try_dispatch(of(1, 0), NOW).await.unwrap(), Some(1));
-    assert!(ledger.undispatched(10).await.unwrap().is_empty());
+    assert!(ledger.undispatched(10, 10).await.unwrap().is_empty());
     assert_eq!(ledger.try_dispatch(of(1, 0), NOW).await.unwrap(), None);
     assert_eq!(ledger.try_dispatch(of(1, 1), Millis(NOW.0 + 5)).await.unwrap(), Some(2));
     assert_eq!(ledger.try_dispatch(of(7, 0), NOW).await.unwrap(), None, "no such entry");

@@ -68,6 +68,7 @@ on_all! {
     batches::what_is_refused_does_not_begin_a_request;
     batches::requests_of_a_batch_are_stored_as_if_they_came_alone;
     batches::a_part_after_an_ambiguous_one_is_dispatched;
+    batches::small_requests_are_sent_before_large_ones;
     batches::many_dispatches_are_compared_each;
     batches::one_end_that_cannot_be_leaves_the_others;
     batches::what_is_read_of_many_is_what_is_read_of_each;

@@ -42,7 +42,7 @@ pub(crate) async fn ten_thousand_subjects_are_accepted_and_finalised(world: Worl
         })
         .collect();
     assert!(ledger.dispatch(&all, NOW).await.unwrap().iter().all(Option::is_some));
-    assert!(ledger.undispatched(1).await.unwrap().is_empty());
+    assert!(ledger.undispatched(1, 1).await.unwrap().is_empty());
     let mut ended = end(request, 512, RequestState::Erased, Done::Erased);
     ended.evidence = (0..20)
         .flat_map(|slice| {

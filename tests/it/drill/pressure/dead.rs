@@ -114,7 +114,7 @@ async fn dead_queues_full_of_messages_are_listed_in_groups_and_sent_again_by_gro
     for asked in &known {
         producer.publish(&asked.message()).await?;
     }
-    let sent = "select count(*) from {}.request where last_dispatch_at is not null";
+    let sent = "select count(distinct request) from {}.dispatch where last_at is not null";
     until_ledger_in(patience, &world, "they are sent out", sent, i64::try_from(KNOWN)?).await?;
     let work = work_of(&producer, KNOWN).await?;
 

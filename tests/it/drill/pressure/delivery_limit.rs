@@ -49,7 +49,7 @@ async fn what_the_broker_gives_up_needs_attention_and_a_redrive_brings_it_to_its
     until_ledger(
         &world,
         "all are sent out",
-        "select count(*) from {}.request where last_dispatch_at is not null",
+        "select count(distinct request) from {}.dispatch where last_at is not null",
         3,
     )
     .await?;

@@ -26,7 +26,7 @@ async fn two_rolling_restarts_with_messages_in_hand_put_none_into_the_solo_lane(
     for (sent, asked) in (1..).zip(crowd.requests()) {
         producer.publish(&asked.message()).await?;
         // Each has a message of its own.
-        let out = "select count(*) from {}.request where last_dispatch_at is not null";
+        let out = "select count(distinct request) from {}.dispatch where last_at is not null";
         until_ledger(&world, "it is sent out", out, sent).await?;
     }
     for _ in 0..2 {
