@@ -52,7 +52,8 @@ pub(crate) struct Filter<'a> {
 }
 
 impl Target<'_> {
-    /// Ordinal, key, the wanted columns, and whether some column is not in its final form ('1' or '0').
+    /// Ordinal, key, the wanted columns, and whether some column is not in its final form ('1' or '0'). The same twice where two values
+    /// of a subject are one to the column.
     pub(crate) fn hold(
         &self,
         branches: &[Branch],
@@ -62,8 +63,9 @@ impl Target<'_> {
         lock: bool,
         limit: Option<usize>,
     ) -> Sql {
-        let mut sql = self.reach(branches);
-        sql.push(" select h.o");
+        let mut sql = self.met(branches);
+        sql.push(" select ");
+        ordinal(&mut sql, branches);
         for key in &self.key {
             sql.push(", ");
             self.dialect.as_text(&mut sql, |sql| sql.column(&key.name));
@@ -75,17 +77,8 @@ impl Target<'_> {
         sql.push(", case when ");
         self.open(&mut sql, changes);
         sql.push(" then '1' else '0' end");
-        self.reached(&mut sql, filter);
-        // Locks are taken in one order, so that two batches wait for each other instead of dying of each other.
-        sql.push(" order by ");
-        sql.list(", ", 0..self.key.len(), |sql, at| sql.slot("h", at));
-        if let Some(limit) = limit {
-            sql.push(" limit ");
-            sql.number(limit);
-        }
-        if lock {
-            sql.push(self.dialect.lock());
-        }
+        self.join_met(&mut sql, branches, filter);
+        self.in_order(&mut sql, limit, lock);
         sql
     }
 
@@ -156,6 +149,37 @@ impl Target<'_> {
         sql
     }
 
+    /// Holds rows as [`Self::hold`] does and deletes them, in one statement. Ordinal, how many rows were held, how many went: the two
+    /// differ where people share rows, and then nobody knows whose they were. Only where [`Dialect::takes`].
+    pub(crate) fn take(&self, branches: &[Branch], limit: Option<usize>) -> Sql {
+        let mut sql = self.met(branches);
+        sql.push(", l(o");
+        for at in 0..self.key.len() {
+            sql.push(", ");
+            sql.slot_name(at);
+        }
+        sql.push(") as materialized (select ");
+        ordinal(&mut sql, branches);
+        for key in &self.key {
+            sql.push(", ");
+            sql.column(&key.name);
+        }
+        self.join_met(&mut sql, branches, Filter::default());
+        self.in_order(&mut sql, limit, true);
+        sql.push("), d(o) as (delete from ");
+        sql.table(self.table);
+        sql.push(" as t using l where ");
+        sql.list(" and ", self.key.iter().enumerate(), |sql, (at, key)| {
+            sql.column(&key.name);
+            sql.push(" = ");
+            sql.slot("l", at);
+        });
+        // No join of the two: what is not a table has no statistics, and would be compared row by row.
+        sql.push(" returning l.o) select x.o, sum(x.held)::text, sum(x.gone)::text from (select l.o, count(*) as held, 0 as gone from l group by l.o ");
+        sql.push("union all select d.o, 0, count(*) from d group by d.o) as x group by x.o");
+        sql
+    }
+
     /// Changes rows by key (the slots) and tenant; slots after these hold pseudonyms, in the order of the changes that need one.
     pub(crate) fn change(&self, rows: &[Row], changes: &[(Change, TypeName)]) -> Sql {
         let pseudonyms = changes
@@ -217,6 +241,19 @@ impl Target<'_> {
         sql
     }
 
+    /// Locks are taken in one order, so that two batches wait for each other instead of dying of each other.
+    fn in_order(&self, sql: &mut Sql, limit: Option<usize>, lock: bool) {
+        sql.push(" order by ");
+        sql.list(", ", &self.key, |sql, key| sql.column(&key.name));
+        if let Some(limit) = limit {
+            sql.push(" limit ");
+            sql.number(limit);
+        }
+        if lock {
+            sql.push(self.dialect.lock());
+        }
+    }
+
     fn slots(&self) -> usize {
         self.key.len() + usize::from(self.tenant.is_some())
     }
@@ -270,6 +307,27 @@ impl Target<'_> {
         });
     }
 
+    /// As [`Self::reach`]; with one branch without `h`, so that each row is looked up once.
+    fn met(&self, branches: &[Branch]) -> Sql {
+        let [branch] = branches else {
+            return self.reach(branches);
+        };
+        let mut sql = Sql::new("with ");
+        self.dialect.rows(&mut sql, "s", 0, branch.width, &branch.rows);
+        sql
+    }
+
+    fn join_met(&self, sql: &mut Sql, branches: &[Branch], filter: Filter<'_>) {
+        let [branch] = branches else {
+            return self.reached(sql, filter);
+        };
+        sql.push(" from s0 as s join ");
+        sql.table(self.table);
+        sql.push(" as t on ");
+        self.conditions(sql, branch, "s");
+        self.filter(sql, filter);
+    }
+
     /// `with s0 …, s1 …, h(o, c0, c1, …) as (…)`: who has which rows.
     fn reach(&self, branches: &[Branch]) -> Sql {
         let mut sql = Sql::new("with ");
@@ -310,6 +368,10 @@ impl Target<'_> {
             sql.push(" = ");
             sql.slot("h", at);
         });
+        self.filter(sql, filter);
+    }
+
+    fn filter(&self, sql: &mut Sql, filter: Filter<'_>) {
         if let Some(changes) = filter.open {
             sql.push(" and ");
             self.open(sql, changes);
@@ -406,6 +468,14 @@ impl Target<'_> {
                 sql.push(" as text) end");
             }
         }
+    }
+}
+
+/// Whose a row of [`Target::met`] is.
+fn ordinal(sql: &mut Sql, branches: &[Branch]) {
+    match branches {
+        [_] => sql.slot("s", ORDINAL),
+        _ => sql.push("h.o"),
     }
 }
 

@@ -148,6 +148,14 @@ impl Dialect {
     }
 
     /// What ends a look that is to lock the rows it sees.
+    /// Whether a statement can change rows in the middle of a query.
+    pub(crate) fn takes(self) -> bool {
+        match self {
+            Self::Postgres => true,
+            Self::Sqlite => false,
+        }
+    }
+
     pub(crate) fn lock(self) -> &'static str {
         match self {
             Self::Postgres => " for update of t",

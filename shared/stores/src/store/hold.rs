@@ -5,7 +5,7 @@ use super::perform::{Act, Run, parent};
 use crate::engine::{Row, Session};
 use crate::fault;
 use crate::map::{Change, Ident, Reach, Rule, Strategy};
-use crate::statement::Filter;
+use crate::statement::{Branch, Filter};
 use erasure_protocol::{Fault, FaultCode, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,16 +48,7 @@ impl<'a> Run<'a> {
         if matches!(act, Act::Nothing) && !parent_of_others {
             return Ok(nothing);
         }
-        let branches = match &rule.reach {
-            Reach::Match(alternatives) => store.branches(&schema, rule, alternatives, &self.people()),
-            Reach::Through(through) => {
-                let parents = held
-                    .get(through.rule.as_str())
-                    .map(|parent| self.parents_of(rule, parent))
-                    .unwrap_or_default();
-                store.children(&schema, rule, through, &parents)
-            }
-        };
+        let branches = self.branches(rule, held);
         if branches.is_empty() {
             return Ok(nothing);
         }
@@ -72,8 +63,34 @@ impl<'a> Run<'a> {
         let sql = target.hold(&branches, &columns, &changes, filter, lock, limit);
         let width = target.key.len();
         let rows = store.fetch(session, &rule.table, sql).await?;
-        let rows = rows.into_iter().filter_map(|row| held_row(row, width)).collect();
-        Ok(Held { rule, columns, rows })
+        let mut each: Vec<HeldRow> = Vec::with_capacity(rows.len());
+        for row in rows.into_iter().filter_map(|row| held_row(row, width)) {
+            // In order of key: the same again can only be among the last.
+            let mut of_this_key = each.iter().rev().take_while(|other| other.key == row.key);
+            if of_this_key.all(|other| other.ordinal != row.ordinal) {
+                each.push(row);
+            }
+        }
+        Ok(Held {
+            rule,
+            columns,
+            rows: each,
+        })
+    }
+
+    /// How the rule's rows are reached, with the rows of its parent as they are held.
+    pub(super) fn branches(&self, rule: &Rule, held: &BTreeMap<&str, Held<'a>>) -> Vec<Branch> {
+        let (store, schema) = (self.store, &self.schema);
+        match &rule.reach {
+            Reach::Match(alternatives) => store.branches(schema, rule, alternatives, &self.people()),
+            Reach::Through(through) => {
+                let parents = held
+                    .get(through.rule.as_str())
+                    .map(|parent| self.parents_of(rule, parent))
+                    .unwrap_or_default();
+                store.children(schema, rule, through, &parents)
+            }
+        }
     }
 
     /// The parent's rows as its child needs them.

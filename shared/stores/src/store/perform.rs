@@ -20,7 +20,8 @@ const ROWS_AT_ONCE_DEFAULT: usize = 50_000;
 pub enum Pace {
     /// One transaction for the whole batch: all or nothing.
     Whole,
-    /// Table by table, by primary key, at most as many rows at once as the map allows, each chunk committed: for big tables.
+    /// Where a table has more rows than the map allows at once: table by table, by primary key, so many at a time, each chunk
+    /// committed. For big tables.
     Chunks,
 }
 
@@ -51,6 +52,38 @@ impl<'a> Act<'a> {
             Self::Change(changes) => changes,
             Self::Delete | Self::Keep(..) | Self::Nothing => &[],
         }
+    }
+}
+
+/// Why a transaction was not carried out.
+enum Halt {
+    Fault(Fault),
+    /// Nothing is wrong, but rows must be held before they are changed.
+    HoldFirst,
+    /// Nothing is wrong, but it is too much for one transaction.
+    Full,
+}
+
+/// How many rows of a rule are changed in one transaction, by the rule's name.
+type Limits<'a> = BTreeMap<&'a str, usize>;
+
+/// What to do when a rule has as many rows as its limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Full {
+    Commit,
+    Undo,
+}
+
+fn is_reached(limit: Option<usize>, rows: usize, full: Full) -> Result<bool, Halt> {
+    match (limit.is_some_and(|limit| rows >= limit), full) {
+        (true, Full::Undo) => Err(Halt::Full),
+        (is_reached, _) => Ok(is_reached),
+    }
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 
@@ -96,7 +129,10 @@ impl Store {
             changed: BTreeMap::new(),
         };
         let done = match pace {
-            Pace::Whole => run.transaction(&self.section().order(), None).await.map(|_| ()),
+            Pace::Whole => run
+                .transaction(&self.section().order(), &Limits::new(), Full::Commit)
+                .await
+                .map(|_| ()),
             Pace::Chunks => run.chunks().await,
         };
         match done {
@@ -123,32 +159,37 @@ impl<'a> Run<'a> {
         .collect()
     }
 
-    /// One family of rules after the other (a rule and those reached through it), each in as many transactions as it takes.
+    /// Everything in one transaction, if no table has as many rows as are changed at once. Else one family of rules after the other
+    /// (a rule and those reached through it), each in as many transactions as it takes.
     async fn chunks(&mut self) -> Result<(), Fault> {
         let order = self.store.section().order();
+        let limits = self.limits(&order);
+        if !self.transaction(&order, &limits, Full::Undo).await? {
+            return Ok(());
+        }
         self.refuse_wide(&order).await?;
         for root in order.iter().filter(|rule| matches!(rule.reach, Reach::Match(_))) {
-            let family: Vec<&Rule> = order
-                .iter()
-                .copied()
-                .filter(|rule| root_of(rule, &order) == root.name.as_str())
-                .collect();
-            let limit = root.rows_at_once_max.map_or(ROWS_AT_ONCE_DEFAULT, |max| max as usize).max(1);
-            let limit = match Act::of(root, self.operation) {
-                Act::Delete => Some(limit),
-                // Rows in their final form would be met again and again; without children, they can be passed over.
-                Act::Change(_) if family.len() == 1 && self.operation == Operation::Erase => Some(limit),
-                Act::Change(_) | Act::Keep(..) | Act::Nothing => None,
-            };
+            let family = family(root, &order);
             // Full chunks, until one is not full any more.
-            loop {
-                let met = self.transaction(&family, limit).await?;
-                if limit.is_none() || met < limit {
-                    break;
-                }
-            }
+            while self.transaction(&family, &limits, Full::Commit).await? {}
         }
         Ok(())
+    }
+
+    /// How many rows of each rule that can be cut are changed in one transaction.
+    fn limits(&self, order: &[&'a Rule]) -> Limits<'a> {
+        let can_be_cut = |rule: &Rule| match (&rule.reach, Act::of(rule, self.operation)) {
+            (Reach::Match(_), Act::Delete) => true,
+            // Rows in their final form would be met again and again; without children, they can be passed over.
+            (Reach::Match(_), Act::Change(_)) => family(rule, order).len() == 1 && self.operation == Operation::Erase,
+            (Reach::Match(_), Act::Keep(..) | Act::Nothing) | (Reach::Through(_), _) => false,
+        };
+        let cut = order.iter().filter(|rule| can_be_cut(rule));
+        cut.map(|rule| {
+            let limit = rule.rows_at_once_max.map_or(ROWS_AT_ONCE_DEFAULT, |max| max as usize);
+            (rule.name.as_str(), limit.max(1))
+        })
+        .collect()
     }
 
     /// Before anything is committed: subjects with more rows than the cap.
@@ -181,8 +222,27 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// One transaction over these rules (in their order). How many rows of the rule with the limit were held.
-    async fn transaction(&mut self, rules: &[&'a Rule], limit: Option<usize>) -> Result<Option<usize>, Fault> {
+    /// One transaction over these rules (in their order). Whether some rule had as many rows as its limit: there may be more.
+    ///
+    /// Where the database can, rows that nothing else depends on are taken at once. That leaves open whose rows they were when people
+    /// share them, and knows of too many only when they are gone: then it is all undone, and done again by holding first.
+    async fn transaction(&mut self, rules: &[&'a Rule], limits: &Limits<'a>, full: Full) -> Result<bool, Fault> {
+        let before = (self.touched.clone(), self.decided.clone());
+        for takes in [self.store.dialect().takes(), false] {
+            match self.attempt(rules, limits, full, takes).await {
+                Ok(is_full) => return Ok(is_full),
+                Err(Halt::HoldFirst) => (self.touched, self.decided) = before.clone(),
+                Err(Halt::Full) => {
+                    (self.touched, self.decided) = before;
+                    return Ok(true);
+                }
+                Err(Halt::Fault(fault)) => return Err(fault),
+            }
+        }
+        Err(fault::of(FaultCode::StoreInternal, &self.store.name))
+    }
+
+    async fn attempt(&mut self, rules: &[&'a Rule], limits: &Limits<'a>, full: Full, takes: bool) -> Result<bool, Halt> {
         let store = self.store;
         let mut session = store.begin(Access::Change).await?;
         let now = clock(store, &mut *session).await?;
@@ -194,28 +254,35 @@ impl<'a> Run<'a> {
                 );
             }
         }
+        let mut is_full = false;
         let mut held: BTreeMap<&str, Held<'a>> = BTreeMap::new();
         // Owners first, by id, then what they own, then what is reached through it.
-        let mut holding: Vec<&Rule> = rules.iter().rev().copied().collect();
+        let is_taken = |rule: &Rule| takes && self.can_be_taken(rule, rules);
+        let mut holding: Vec<&Rule> = rules.iter().rev().copied().filter(|rule| !is_taken(rule)).collect();
         holding.sort_by_key(|rule| (rule.when_last.is_none(), depth(rule, rules)));
         for rule in holding {
-            let of_root = limit.filter(|_| matches!(rule.reach, Reach::Match(_)));
-            let rows = self.hold(&mut *session, rule, rules, &held, of_root).await?;
+            let limit = limits.get(rule.name.as_str()).copied();
+            let rows = self.hold(&mut *session, rule, rules, &held, limit).await?;
+            is_full |= is_reached(limit, rows.rows.len(), full)?;
             held.insert(rule.name.as_str(), rows);
         }
         let wide = self.wide(&held);
-        let met = held
-            .values()
-            .find(|it| matches!(it.rule.reach, Reach::Match(_)))
-            .map_or(0, |it| it.rows.len());
+        if !wide.is_empty() && takes {
+            return Err(Halt::HoldFirst);
+        }
         if !wide.is_empty() {
             held.values_mut().for_each(|it| it.leave(&wide));
         }
         self.remember_parents(rules, &held);
         let mut settling = Vec::new();
         for rule in rules {
-            if let Some(held) = held.get(rule.name.as_str()) {
-                settling.extend(self.apply(&mut *session, held).await?);
+            match held.get(rule.name.as_str()) {
+                Some(held) => settling.extend(self.apply(&mut *session, held).await?),
+                None => {
+                    let limit = limits.get(rule.name.as_str()).copied();
+                    let taken = self.take(&mut *session, rule, &held, limit).await?;
+                    is_full |= is_reached(limit, taken, full)?;
+                }
             }
         }
         self.settle(&mut *session, settling).await?;
@@ -225,13 +292,53 @@ impl<'a> Run<'a> {
         let deadline = open.map(|(task, _)| task.deadline).min();
         let now = clock(store, &mut *session).await?;
         if deadline.is_some_and(|deadline| deadline < now) && !is_broken(Law::SliceDeadline) {
-            return Err(fault::of(FaultCode::Expired, store.subsystem.as_str()));
+            return Err(fault::of(FaultCode::Expired, store.subsystem.as_str()).into());
         }
         point(Point::StoreChanged).await;
         let committed = session.commit().await;
         committed.map_err(|error| store.noted(fault::fault(&error, &store.name)))?;
         point(Point::StoreCommitted).await;
-        Ok(limit.map(|_| met))
+        Ok(is_full)
+    }
+
+    /// Whether rows of the rule may go before anybody has seen them: nothing is reached through them, counted of them, or decided by
+    /// who else has some.
+    fn can_be_taken(&self, rule: &Rule, rules: &[&Rule]) -> bool {
+        matches!(Act::of(rule, self.operation), Act::Delete)
+            && rule.when_last.is_none()
+            && rule.counted_in.is_none()
+            && !rules.iter().any(|other| parent(other) == Some(rule.name.as_str()))
+    }
+
+    /// Deletes the rule's rows without having held them before. How many there were.
+    async fn take(
+        &mut self,
+        session: &mut dyn Session,
+        rule: &Rule,
+        held: &BTreeMap<&str, Held<'a>>,
+        limit: Option<usize>,
+    ) -> Result<usize, Halt> {
+        let branches = self.branches(rule, held);
+        if branches.is_empty() {
+            return Ok(0);
+        }
+        let sql = self.store.target(&self.schema, rule).take(&branches, limit);
+        let mut met = 0;
+        for row in self.store.fetch(session, &rule.table, sql).await? {
+            let mut values = row.into_iter().map(|value| value.and_then(|value| value.parse::<u64>().ok()));
+            let (Some(ordinal), Some(held), Some(gone)) =
+                (values.next().flatten(), values.next().flatten(), values.next().flatten())
+            else {
+                return Err(Halt::HoldFirst);
+            };
+            let touched = usize::try_from(ordinal).ok().and_then(|at| self.touched.get_mut(at));
+            let Some(touched) = touched.filter(|_| held == gone && held <= u64::from(rule.rows_per_subject_max)) else {
+                return Err(Halt::HoldFirst);
+            };
+            *touched += gone;
+            met += usize::try_from(held).unwrap_or(usize::MAX);
+        }
+        Ok(met)
     }
 
     fn expired(self, fault: &Fault) -> Vec<Outcome> {
@@ -269,6 +376,12 @@ pub(super) fn depth(rule: &Rule, rules: &[&Rule]) -> usize {
     let above = parent(rule).and_then(|name| rules.iter().find(|other| other.name.as_str() == name));
     // A map with a circle is refused when it is read.
     above.map_or(0, |above| 1 + depth(above, rules))
+}
+
+/// A rule and those reached through it.
+fn family<'a>(root: &Rule, rules: &[&'a Rule]) -> Vec<&'a Rule> {
+    let of_root = rules.iter().filter(|rule| root_of(rule, rules) == root.name.as_str());
+    of_root.copied().collect()
 }
 
 fn root_of<'a>(rule: &'a Rule, rules: &[&'a Rule]) -> &'a str {

@@ -294,6 +294,31 @@ erase = { anonymise = { user_id = "unlink", name = { value = "gone" }, phone = "
         }
     }
 
+    async fn a_row_of_two_people_counts_for_both_and_stays_where_one_has_too_many(kind: Kind) {
+        for pace in [Pace::Whole, Pace::Chunks] {
+            let world = World::one(kind, ONE_MAP, ONE_SCHEMA).await;
+            world.run("db", "insert into people (id, tenant, user_id) values (11, 'acme', 1), (12, 'acme', 1)").await;
+            let shared = [with_email(&[("user_id", "1")]), with_email(&[("email", "a@example.invalid")]), with_email(&[("user_id", "7")])];
+            let all = tasks("acme", &shared, Attempt::First);
+            let outcomes = world.store("profiles").perform(Operation::Erase, &all, pace).await.unwrap();
+            assert_eq!(outcomes, [Outcome::Erased, Outcome::Erased, Outcome::NothingHeld]);
+            assert_eq!(world.number("db", "select count(*) from people where tenant = 'acme'").await, 1);
+        }
+        // Two values that are one to the column make one row twice, which is no more rows.
+        let map = ONE_MAP.replace("{ user_id = \"user_id\" }, { email", "{ email").replace("user_id = \"user_id\", email", "email").replace("rows_per_subject_max = 3", "rows_per_subject_max = 1");
+        let world = World::one(kind, &map, ONE_SCHEMA).await;
+        let twice = Subject { records: vec![record(&[("email", "a@example.invalid")]), record(&[("email", " A@example.invalid")])], ..with_email(&[]) };
+        assert_eq!(world.erase("profiles", &[twice], Attempt::First).await, [Outcome::Erased]);
+        let world = World::one(kind, ONE_MAP, ONE_SCHEMA).await;
+        world.run("db", "insert into people (id, tenant, user_id, email) values (11, 'acme', 1, null), (12, 'acme', 1, null), (13, 'acme', 1, null), (14, 'acme', 4, 'a@example.invalid')").await;
+        let all = tasks("acme", &[with_email(&[("user_id", "1")]), with_email(&[("email", "a@example.invalid")])], Attempt::First);
+        let outcomes = world.store("profiles").perform(Operation::Erase, &all, Pace::Whole).await.unwrap();
+        assert!(matches!(&outcomes[0], Outcome::Failed(fault) if fault.code == FaultCode::RowCapExceeded), "{outcomes:?}");
+        assert_eq!(retry(&outcomes[1]), FaultCode::ResidueFound, "what they share is left alone");
+        assert_eq!(world.number("db", "select count(*) from people where user_id = 1 and tenant = 'acme'").await, 4);
+        assert_eq!(world.number("db", "select count(*) from people where id = 14").await, 0, "the other one's own row went");
+    }
+
     async fn what_is_missing_is_named_and_found_again_when_it_is_back(kind: Kind) {
         let world = World::one(kind, ONE_MAP, ONE_SCHEMA).await;
         let store = world.store("profiles");
