@@ -3,7 +3,7 @@
 use crate::batch::BatchRun;
 use crate::breaker::Breaker;
 use crate::evidence::Evidence;
-use crate::pace::{Pace, Spent};
+use crate::pace::{Pace, Singles, Spent};
 use crate::worker::Worker;
 use erasure_broker::{Consumer, ConsumerOptions, Delivery, Source};
 use erasure_protocol::{Fault, Lane};
@@ -59,10 +59,11 @@ pub(crate) struct LaneRun {
     evidence: Arc<Mutex<Evidence>>,
     breaker: Breaker,
     pace: Pace,
+    singles: Arc<Singles>,
 }
 
 impl LaneRun {
-    pub(crate) fn new(worker: Arc<Worker>, lane: Lane) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, lane: Lane, singles: Arc<Singles>) -> Self {
         let part = format!("{}.{}", worker.name, lane.as_str());
         let evidence = Evidence::new(
             worker.subsystem.clone(),
@@ -80,6 +81,7 @@ impl LaneRun {
             evidence: Arc::new(Mutex::new(evidence)),
             breaker: Breaker::default(),
             pace,
+            singles,
         }
     }
 
@@ -94,13 +96,16 @@ impl LaneRun {
         let (mut ended, mut paused_until) = (false, None);
         loop {
             // What is prefetched stays in hand during a pause: giving it back would raise its delivery count without its fault.
-            let may_start = !ended && paused_until.is_none() && turns.len() < self.pace.at_once();
+            let may_start = !ended && paused_until.is_none() && turns.len() < self.pace.at_once(self.singles.come());
             tokio::select! {
                 biased;
                 Some(turn) = turns.next(), if !turns.is_empty() => {
                     if let Turn::Batch(pause, spent) = turn {
+                        if self.lane == Lane::Single {
+                            self.singles.came();
+                        }
                         paused_until = self.pause(pause).or(paused_until);
-                        let rest = self.pace.ended(spent);
+                        let rest = self.pace.ended(spent, self.singles.come());
                         if rest > Duration::ZERO {
                             turns.push(Box::pin(sleep(rest, stop.clone())));
                         }
@@ -108,7 +113,12 @@ impl LaneRun {
                 }
                 () = sleep_until(paused_until, &stop), if paused_until.is_some() => paused_until = None,
                 deliveries = consumer.next_batch(), if may_start => match deliveries {
-                    Some(deliveries) => turns.push(Box::pin(self.batch(deliveries))),
+                    Some(deliveries) => {
+                        if self.lane == Lane::Single {
+                            self.singles.came();
+                        }
+                        turns.push(Box::pin(self.batch(deliveries)));
+                    }
                     None => ended = true,
                 },
                 else => break,

@@ -1,6 +1,7 @@
 //! One subsystem's worker: its three lanes over one store.
 
 use crate::lane::LaneRun;
+use crate::pace::Singles;
 use crate::{AnySubsystem, BulkPace, Health, WorkerConfig};
 use erasure_broker::Publisher;
 use erasure_privacy::KeyRing;
@@ -47,9 +48,10 @@ impl Worker {
     /// Works until `stop`, then finishes what it has in hand.
     pub async fn run(self, stop: CancellationToken) {
         let worker = Arc::new(self);
+        let singles = Arc::new(Singles::default());
         let mut lanes = JoinSet::new();
         for lane in Lane::ALL {
-            lanes.spawn(LaneRun::new(Arc::clone(&worker), lane).run(stop.clone()));
+            lanes.spawn(LaneRun::new(Arc::clone(&worker), lane, Arc::clone(&singles)).run(stop.clone()));
         }
         while let Some(ended) = lanes.join_next().await {
             if let Err(error) = ended {

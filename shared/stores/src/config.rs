@@ -23,7 +23,8 @@ pub struct StoreConfig {
     pub lock_timeout_ms: u64,
     /// How many batches of bulk work one process may have here at once, at most.
     pub bulk_batches_at_once_max: usize,
-    /// For how much of the time each of them may be at work here, in percent.
+    /// For how much of the time each of them may be at work here, in percent. Half of it, and one batch at a time, while single
+    /// requests come; 100 never rests.
     pub bulk_share_percent: u8,
     /// How many people of bulk work a second one process erases here at most; as many as it can, unless told.
     pub bulk_subjects_per_second: Option<u32>,
