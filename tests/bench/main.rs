@@ -120,31 +120,42 @@ fn size(arguments: &Arguments, whole: u32, quick: u32) -> whole::Size {
     }
 }
 
-/// How many keys are asked for their size; where there are more, the others are taken to be as large.
-const KEYS_ASKED_MAX: usize = 5_000;
+/// How many requests are asked for their size; where there are more, the others are taken to be as large.
+const REQUESTS_ASKED_MAX: usize = 5_000;
 
 /// What Redis holds under a prefix, in bytes, what it needs to find the keys included.
 pub(crate) async fn redis_memory(url: &str, prefix: &str) -> Result<f64> {
     let client = redis::Client::open(url).context("reading the URL of Redis")?;
     let connection = client.get_multiplexed_async_connection().await;
     let mut connection = connection.context("connecting to Redis")?;
-    let keys: Vec<Vec<u8>> = redis::cmd("KEYS")
+    let keys: Vec<String> = redis::cmd("KEYS")
         .arg(format!("{prefix}:*"))
         .query_async(&mut connection)
         .await?;
-    let mut sizes = redis::pipe();
-    for key in keys.iter().take(KEYS_ASKED_MAX) {
-        sizes.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0);
-    }
-    let sizes: Vec<Option<u64>> = if keys.is_empty() {
-        Vec::new()
-    } else {
-        sizes
-            .query_async(&mut connection)
-            .await
-            .context("asking Redis for the size of keys")?
+    // Streams and what else there is once are large, and never stand for the others.
+    let is_of_a_request = |key: &String| {
+        let last = key.rsplit(':').next().unwrap_or_default();
+        last == "b" || (last.len() == 32 && last.bytes().all(|it| it.is_ascii_hexdigit()))
     };
-    let asked = sizes.len().max(1);
+    let (requests, others): (Vec<String>, Vec<String>) = keys.into_iter().partition(is_of_a_request);
+    let asked = requests.get(..REQUESTS_ASKED_MAX).unwrap_or(&requests);
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-    Ok(sizes.into_iter().flatten().sum::<u64>() as f64 * keys.len() as f64 / asked as f64)
+    let times = requests.len() as f64 / asked.len().max(1) as f64;
+    Ok(sizes(&mut connection, asked).await? * times + sizes(&mut connection, &others).await?)
+}
+
+async fn sizes(connection: &mut redis::aio::MultiplexedConnection, keys: &[String]) -> Result<f64> {
+    let mut asked = redis::pipe();
+    for key in keys {
+        asked.cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0);
+    }
+    if keys.is_empty() {
+        return Ok(0.0);
+    }
+    let sizes: Vec<Option<u64>> = asked
+        .query_async(connection)
+        .await
+        .context("asking Redis for the size of keys")?;
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok(sizes.into_iter().flatten().sum::<u64>() as f64)
 }
