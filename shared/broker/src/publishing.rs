@@ -41,6 +41,13 @@ struct Broken {
     window: Vec<Job>,
 }
 
+/// What the broker made of a window.
+enum Taken {
+    All,
+    /// It rejected some.
+    NotAll,
+}
+
 /// Keeps publishing until told to stop, or until nobody hands anything in.
 pub(crate) async fn run(mut publishing: Publishing) {
     let name = format!("erasure publisher {}", publishing.name);
@@ -68,10 +75,16 @@ impl Publishing {
         self.connected.send_replace(true);
         while self.gather(connection, &channel, backlog).await? {
             let window = next_window(backlog, self.config.publish_window.max(1));
-            let Err(broken) = Box::pin(self.send(&channel, window)).await else {
-                continue;
+            let Broken { error, window } = match Box::pin(self.send(&channel, window)).await {
+                Ok(Taken::All) => continue,
+                Ok(Taken::NotAll) => {
+                    // A channel that met a quorum queue while its leader was gone rejects whatever is for that queue, for ever (3.10).
+                    channel.close().await?;
+                    channel = self.confirming(connection).await?;
+                    continue;
+                }
+                Err(broken) => broken,
             };
-            let Broken { error, window } = broken;
             if connection.is_blocked() {
                 tracing::error!("the broker blocks publishers: it is out of memory or disk (see its alarms)");
             }
@@ -116,9 +129,9 @@ impl Publishing {
 
     /// Sends a window and awaits every confirmation in it. Returns come before the confirmation of *some* message of the window, not
     /// always their own, so the verdicts wait for all.
-    async fn send(&self, channel: &Channel, window: Vec<Job>) -> Result<(), Broken> {
+    async fn send(&self, channel: &Channel, window: Vec<Job>) -> Result<Taken, Broken> {
         let Some(until) = window.iter().map(|job| job.deadline).max() else {
-            return Ok(());
+            return Ok(Taken::All);
         };
         let mut confirms = Vec::with_capacity(window.len());
         let mut failure = None;
@@ -161,12 +174,17 @@ impl Publishing {
         if let Some(error) = failure {
             return Err(Broken { error, window });
         }
+        let taken = if verdicts.contains(&false) {
+            Taken::NotAll
+        } else {
+            Taken::All
+        };
         for (job, acked) in window.into_iter().zip(verdicts) {
             let result = verdict(&job, acked, &returned);
             // Whoever asked may have given up meanwhile.
             let _ = job.reply.send(result);
         }
-        Ok(())
+        Ok(taken)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     workers::{apart, is_empty, publish},
 };
 use crate::asked::{line, quick, until_status};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use erasure_tests::{
     opendsr::{Mode, Processor},
     private::{Kind, PrivateServer},
@@ -61,7 +61,8 @@ impl InTheMiddle {
     pub(super) async fn ends_well_within(mut self, deadline: Duration, what: &str) -> Result<String> {
         let began = Instant::now();
         self.hold.release().await?;
-        self.watcher.all_erased(&self.crowd, deadline).await?;
+        let ended = self.watcher.all_erased(&self.crowd, deadline).await;
+        ended.with_context(|| format!("the fleet said:\n{}", self.fleet.log().unwrap_or_default()))?;
         eprintln!("{what}: healed after {} ms", began.elapsed().as_millis());
         ensure!(self.fleet.runs(), "the fleet has ended");
         self.crowd.is_gone_and_nobody_else(self.world.company()).await?;
